@@ -1,0 +1,1 @@
+"""One module per verb: options, one call into provisioner, one view."""

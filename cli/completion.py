@@ -1,0 +1,53 @@
+"""Completion of names from local files: no server is asked, no document is parsed; and the shells' scripts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from provisioner.errors import CoopctlError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provisioner.descriptor.estate import Estate
+
+
+def cooperatives(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Names of the estate's cooperatives that begin with what was typed."""
+    return _documents(ctx, incomplete, folder=lambda estate: estate.cooperatives)
+
+
+def migrations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Names of the estate's migrations that begin with what was typed."""
+    return _documents(ctx, incomplete, folder=lambda estate: estate.migrations)
+
+
+def _documents(ctx: click.Context, incomplete: str, *, folder: "Callable[[Estate], Path]") -> list[CompletionItem]:
+    from provisioner.descriptor.estate import find_estate
+
+    given = ctx.params.get("estate_path")
+    try:
+        estate = find_estate(Path(given) if given else None, start=Path.cwd())
+        names = sorted(path.stem for path in folder(estate).glob("*.yaml") if not path.name.startswith("."))
+    except (CoopctlError, OSError):
+        return []
+    # What was typed is a prefix and nothing else: it may begin with a slash or hold a pattern's signs.
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Ids of rules that begin with what was typed."""
+    from provisioner.rules.registry import EVERY_RULE
+
+    return [CompletionItem(rule.id, help=rule.title) for rule in EVERY_RULE if rule.id.startswith(incomplete)]
+
+
+def script(shell: str, *, command: click.Command) -> str:
+    """The completion script of ``shell``; unlike click's own way it asks no installed shell for its version."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UsageError(f"there is no completion for {shell}")
+    made = kind(command, {}, "coopctl", "_COOPCTL_COMPLETE")
+    return made.source_template % made.source_vars()

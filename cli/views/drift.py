@@ -1,0 +1,62 @@
+"""How drift looks: what differs from what was applied, what was mended, and what others have in the namespaces."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cli.views import human, json
+from cli.views.changes import changes_document, field_line, kind_of
+from provisioner.engine.changes import ResourceChange
+from provisioner.engine.events import Operation
+from provisioner.engine.fleet import Outcome
+from provisioner.operations.drifting import Drift
+
+
+def show(outcomes: Sequence[Outcome[Drift]], *, output: str) -> None:
+    """Show every stack's drift: as one JSON document, or for people."""
+    if output == "json":
+        json.write("Drift", {"stacks": [_document(outcome) for outcome in outcomes]})
+        return
+    for outcome in outcomes:
+        if outcome.value is not None:
+            _print(outcome.value)
+
+
+def _document(outcome: Outcome[Drift]) -> dict[str, Any]:
+    from cli import failures
+
+    if outcome.failure is not None:
+        return {"stack": outcome.stack, "error": failures.as_document(outcome.failure)}
+    drift = outcome.value
+    if drift is None:
+        return {"stack": outcome.stack}
+    return {
+        "stack": drift.stack,
+        "drift": changes_document(drift.found),
+        "repaired": changes_document(drift.repaired) if drift.repaired else None,
+        "foreignObjects": [asdict(item) for item in drift.foreign],
+    }
+
+
+def _print(drift: Drift) -> None:
+    console = human.stdout()
+    console.print(f"{drift.stack}: {_verdict(drift)}", style="bold", markup=False)
+    for change in drift.found.resources:
+        console.print(f"  {change.resource}  ({kind_of(change.type)}) {_what(change)}", markup=False)
+        for field in change.fields:
+            console.print(f"      {field_line(field)}", markup=False)
+    for item in drift.foreign:
+        console.print(
+            f"  not ours: {item.resource} {item.namespace}/{item.name}  (made by {item.manager})", markup=False
+        )
+
+
+def _verdict(drift: Drift) -> str:
+    if not drift.found.any:
+        return "as it was applied"
+    count = len(drift.found.resources)
+    return f"{count} resources differed, all are mended" if drift.repaired else f"{count} resources differ"
+
+
+def _what(change: ResourceChange) -> str:
+    return "is gone" if change.operation is Operation.DELETE else "was changed"

@@ -1,0 +1,1 @@
+"""The Pulumi policy pack and the admission policies, both made from provisioner.rules."""

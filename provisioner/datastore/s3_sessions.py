@@ -1,0 +1,24 @@
+"""Sessions that work with one access key, whatever the AWS environment of the caller says."""
+
+from typing import TYPE_CHECKING
+
+from provisioner.datastore.credentials import AccessKey
+
+if TYPE_CHECKING:
+    import boto3
+
+# The library would look the profile up that AWS_PROFILE names, and fail without it, although it is given a key.
+_NO_PROFILE = {"profile": (None, None, None, None)}
+
+
+def session_of(key: AccessKey, *, region: str | None) -> "boto3.Session":
+    """A session of ``key`` alone, signing for ``region`` (None: as the AWS environment says)."""
+    import boto3
+    import botocore.session
+
+    return boto3.Session(
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret.reveal(),
+        region_name=region,
+        botocore_session=botocore.session.Session(session_vars=_NO_PROFILE),
+    )

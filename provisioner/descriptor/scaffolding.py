@@ -1,0 +1,231 @@
+"""Files for people who begin: a new estate, a new cooperative. Nothing that exists is overwritten.
+
+A new estate is written in an order that can be cut anywhere and begun again: the passphrase first (kept if it is
+there), platform.yaml last, because that file is what makes a folder an estate.
+"""
+
+import re
+import secrets
+import string
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from provisioner.descriptor.checking import check
+from provisioner.descriptor.cooperative import Afterwards, Cooperative
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.estate_rules import estate_problems
+from provisioner.descriptor.loading import cooperative_files, invalid, load_platform, surroundings
+from provisioner.descriptor.nodes import compose
+from provisioner.descriptor.platform_document import PlatformDocument
+from provisioner.descriptor.resolving import resolve, resolve_text
+from provisioner.descriptor.writing import quoted
+from provisioner.errors import CoopctlError, Diagnostic, Severity, UsageError
+from provisioner.naming import name_problem
+
+SUPPORT_YEARS = 3
+_CLUSTER_ID_LENGTH = 10
+_IGNORED = ".coopctl/"
+_PASSPHRASE_MODE = 0o600
+_LOCAL_MODE = 0o700
+
+_PLATFORM = """\
+# The platform of this estate. `coopctl schema Platform` prints its schema for editors.
+apiVersion: coopctl.dev/v1
+kind: Platform
+metadata:
+  name: {name}
+spec:
+  # Marks every database, bucket and object as this platform's. Never change it.
+  cluster: {{id: {cluster_id}}}
+  # The one-machine platform that `coopctl dev up` runs.
+  # For servers of your own see docs/how-to/existing-cluster.md.
+  embedded: {{}}
+  # Every cooperative's domain lies below one of these.
+  domainSuffixes: [{domain_suffix}]
+  # Whom cooperatives call; shown on their portal.
+  helpDesk: {{}}
+"""
+
+_COOPERATIVE = """\
+# {display_name_comment}
+# Every value that is not here comes from the template: `coopctl explain NAME` shows each with its origin.
+apiVersion: coopctl.dev/v1
+kind: Cooperative
+metadata:
+  name: {name}
+  displayName: {display_name}
+spec:
+  sector: {sector}
+  template: {template}
+  size: {size}
+  # What happens when the government stops paying: continue-paid, own-infrastructure or leave.
+  support: {{start: {start}, end: {end}, afterwards: {afterwards}}}
+  # A CSV file with the columns id, name, employees (`coopctl member add`); quotas follow the number of members.
+  members: {members}
+  # Users or groups of the cluster's identity provider who work in the cooperative's namespaces.
+  access:
+    operators: {operators}
+  network:
+    domain: {domain}
+    # Flows to the outside: [{{cidr: 203.0.113.0/24, ports: [443], why: tax office gateway}}]
+    egress: []
+  # What is installed; `integrates` names other chosen solutions that one exchanges data with.
+  solutions: {solutions}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCooperative:
+    """What a new descriptor says; all other values come from the template."""
+
+    name: str
+    display_name: str
+    sector: str
+    template: str
+    size: str
+    support_start: date
+    support_end: date
+    afterwards: Afterwards
+    domain: str
+    operators: tuple[str, ...]
+    solutions: tuple[str, ...]
+
+
+def new_cluster_id() -> str:
+    """A random id: a letter, then letters and digits."""
+    alphabet = string.ascii_lowercase + string.digits
+    rest = "".join(secrets.choice(alphabet) for _ in range(_CLUSTER_ID_LENGTH - 1))
+    return secrets.choice(string.ascii_lowercase) + rest
+
+
+def three_years_from(start: date) -> date:
+    """The last day of a support period that begins on ``start`` and lasts about three years."""
+    leap_day = start.month == 2 and start.day == 29
+    first_after = start.replace(year=start.year + SUPPORT_YEARS, day=28 if leap_day else start.day)
+    return date.fromordinal(first_after.toordinal() - 1)
+
+
+def estate_name(folder: Path) -> str:
+    """A name for the platform of the estate in ``folder``: the folder's, as far as it can be one."""
+    folded = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    return folded if name_problem(folded) is None else "estate"
+
+
+def create_estate(folder: Path, *, name: str, cluster_id: str, domain_suffix: str) -> tuple[Path, ...]:
+    """Write a new estate into ``folder`` and return the files that were made, in the order of writing.
+
+    Raises UsageError if there is an estate already, InvalidDescriptor if what it would say is not valid.
+    """
+    estate = Estate(root=folder.resolve())
+    if estate.platform.exists():
+        raise UsageError(f"{estate.root} is an estate already", hint="nothing was changed; choose another folder")
+    text = _PLATFORM.format(name=quoted(name), cluster_id=quoted(cluster_id), domain_suffix=quoted(domain_suffix))
+    composed = compose(text, file=estate.platform)
+    problems = composed.problems if composed.root is None else check(composed.root, model=PlatformDocument).problems
+    if problems:
+        raise invalid(problems)
+    try:
+        return tuple(_write_estate(estate, platform=text))
+    except OSError as error:
+        raise CoopctlError(f"cannot write {error.filename or folder}", why=error.strerror) from error
+
+
+def _write_estate(estate: Estate, *, platform: str) -> list[Path]:
+    for part in (estate.root, estate.cooperatives, estate.root / "members"):
+        part.mkdir(parents=True, exist_ok=True)
+    estate.local.mkdir(mode=_LOCAL_MODE, exist_ok=True)
+    made: list[Path] = []
+    passphrase = estate.local / "passphrase"
+    if not passphrase.exists():
+        passphrase.touch(mode=_PASSPHRASE_MODE)
+        passphrase.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+        made.append(passphrase)
+    for empty in (estate.cooperatives / ".gitkeep", estate.root / "members" / ".gitkeep"):
+        empty.touch()
+    ignore = estate.root / ".gitignore"
+    known = ignore.read_text(encoding="utf-8") if ignore.exists() else ""
+    if _IGNORED not in known.splitlines():
+        ignore.write_text(f"{known}{'' if known.endswith(chr(10)) or not known else chr(10)}{_IGNORED}\n", "utf-8")
+        made.append(ignore)
+    estate.platform.write_text(platform, encoding="utf-8")
+    return [*made, estate.platform]
+
+
+def create_cooperative(
+    wanted: NewCooperative,
+    *,
+    estate: Estate,
+    catalogue_names: Collection[str],
+    choices: Callable[[Cooperative], Sequence[Diagnostic]] = lambda _: (),
+) -> tuple[Path, ...]:
+    """Write a descriptor that is valid at once, and its empty members file; return the files that were made.
+
+    ``choices`` gives what is wrong with the solutions that a cooperative chose, which only the catalogue knows.
+    Raises UsageError if the cooperative exists, InvalidDescriptor with every problem before anything is written.
+    """
+    if (wrong := name_problem(wanted.name)) is not None:
+        raise UsageError(f"{wanted.name!r} {wrong}", hint="names are like rice-processing")
+    descriptor = estate.cooperatives / f"{wanted.name}.yaml"
+    if descriptor.exists():
+        raise UsageError(f"{descriptor} exists already", hint=f"edit it, or look at it: coopctl explain {wanted.name}")
+    members = estate.root / "members" / f"{wanted.name}.csv"
+    reference = f"{{file: ../members/{wanted.name}.csv}}"
+    _refuse_problems(
+        _text(wanted, members=reference if members.exists() else "[]"),
+        file=descriptor,
+        estate=estate,
+        catalogue_names=catalogue_names,
+        choices=choices,
+    )
+    made = [descriptor]
+    estate.cooperatives.mkdir(exist_ok=True)
+    if not members.exists():
+        members.parent.mkdir(exist_ok=True)
+        members.write_text("id,name,employees\n", encoding="utf-8")
+        made.append(members)
+    descriptor.write_text(_text(wanted, members=reference), encoding="utf-8")
+    return tuple(made)
+
+
+def _refuse_problems(
+    text: str,
+    *,
+    file: Path,
+    estate: Estate,
+    catalogue_names: Collection[str],
+    choices: Callable[[Cooperative], Sequence[Diagnostic]],
+) -> None:
+    platform = load_platform(estate)
+    around = surroundings(estate, platform=platform, catalogue_names=catalogue_names)
+    resolved = resolve_text(text, file=file, around=around)
+    chosen = choices(resolved.cooperative) if resolved.cooperative else ()
+    problems = [problem for problem in (*resolved.problems, *chosen) if problem.severity is Severity.ERROR]
+    if resolved.cooperative is not None:
+        others = [resolve(other, around=around) for other in cooperative_files(estate)]
+        problems += estate_problems([*others, resolved], cluster=platform.cluster.id, named={file.stem})
+    if problems:
+        raise invalid(problems)
+
+
+def _text(wanted: NewCooperative, *, members: str) -> str:
+    return _COOPERATIVE.format(
+        name=quoted(wanted.name),
+        display_name_comment=" ".join(wanted.display_name.split()),
+        display_name=quoted(wanted.display_name),
+        sector=quoted(wanted.sector),
+        template=quoted(wanted.template),
+        size=quoted(wanted.size),
+        start=wanted.support_start,
+        end=wanted.support_end,
+        afterwards=wanted.afterwards,
+        members=members,
+        operators=_listed("user", wanted.operators),
+        domain=quoted(wanted.domain),
+        solutions=_listed("name", wanted.solutions),
+    )
+
+
+def _listed(key: str, values: Sequence[str]) -> str:
+    return "[" + ", ".join(f"{{{key}: {quoted(value)}}}" for value in values) + "]"

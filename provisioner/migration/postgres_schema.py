@@ -1,0 +1,105 @@
+"""The schema on the target: dumped in the copy's snapshot, restored in two halves around the rows.
+
+The client programs are at least as new as the newer server. Roles must be there first (postgres_role_moves.py), since
+owners and grants are restored by name. Before the rows come tables and types, after them indexes, constraints, triggers
+and policies, several at once. What the migration made for itself on the source is left out.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from provisioner.errors import CoopctlError
+from provisioner.migration.postgres_sides import Clients
+from provisioner.migration.postgres_streams import LAST_WORDS_BYTES, SOURCE, TARGET
+from provisioner.naming import is_replication_name
+
+DUMP_FILE = "schema.dump"
+LIST_FILE = "schema.list"
+# An ALTER of the tenant's that is under way is waited for so long; other tenants' tables are not touched at all.
+_LOCK_WAIT = "--lock-wait-timeout=60s"
+_PUBLICATION_ENTRIES = ("PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA")
+
+
+def dump_schema(clients: Clients, *, snapshot: str, folder: Path) -> Path:
+    """Write the schema as it is in the snapshot to ``folder``; gives the archive.
+
+    Raises CoopctlError with pg_dump's last words. The archive holds no row and no password.
+    """
+    archive = folder / DUMP_FILE
+    _run(
+        [
+            str(clients.tools.pg_dump),
+            "--format=custom",
+            "--schema-only",
+            "--no-subscriptions",
+            _LOCK_WAIT,
+            f"--snapshot={snapshot}",
+            f"--file={archive}",
+            f"--dbname=service={SOURCE}",
+        ],
+        variables=clients.variables(SOURCE),
+    )
+    return archive
+
+
+def restore_before_rows(clients: Clients, archive: Path) -> None:
+    """Make schemas, types, tables, views and functions, with owners and grants."""
+    _restore(clients, archive, section="pre-data", jobs=1)
+
+
+def restore_after_rows(clients: Clients, archive: Path, *, jobs: int) -> None:
+    """Make indexes, constraints, triggers, policies and publications, ``jobs`` at once."""
+    _restore(clients, archive, section="post-data", jobs=jobs)
+
+
+def _restore(clients: Clients, archive: Path, *, section: str, jobs: int) -> None:
+    listed = _run([str(clients.tools.pg_restore), "--list", str(archive)], variables={"LC_ALL": "C.UTF-8"})
+    chosen = archive.with_name(LIST_FILE)
+    chosen.write_text("".join(kept_entries(listed.splitlines(keepends=True))))
+    _run(
+        [
+            str(clients.tools.pg_restore),
+            "--exit-on-error",
+            f"--section={section}",
+            f"--jobs={jobs}",
+            f"--use-list={chosen}",
+            f"--dbname=service={TARGET}",
+            str(archive),
+        ],
+        variables=clients.variables(TARGET),
+    )
+
+
+def kept_entries(lines: Sequence[str]) -> Iterator[str]:
+    """Pure: the entries of an archive's list without the publications of a migration.
+
+    An entry is ``<id>; <class> <oid> <TYPE> <schema> <name> <owner>`` (pg_restore, "--list").
+    """
+    for line in lines:
+        _, _, entry = line.partition("; ")
+        _, _, described = entry.partition(" ")
+        _, _, typed = described.partition(" ")
+        ours = typed.startswith(_PUBLICATION_ENTRIES) and any(map(is_replication_name, typed.split()))
+        if not ours:
+            yield line
+
+
+def _run(argv: list[str], *, variables: dict[str, str]) -> str:
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env=variables,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+        if done.returncode:
+            said.seek(0)
+            words = said.read(LAST_WORDS_BYTES).decode(errors="replace").strip()
+            raise CoopctlError(f"{Path(argv[0]).name} failed (exit code {done.returncode})", why=words or None)
+    return done.stdout

@@ -1,0 +1,200 @@
+"""The solutions that a cooperative had, kept beside the state: what `apply --rollback` goes back to.
+
+Of each of the last two states that were applied whole, its solutions are kept with their final values, and the files of
+their charts, by digest: a catalogue has one version of a chart, and takes another in its place. Two states differ in
+versions, charts, images or the descriptor's values; that a member came makes no other state.
+
+1. Before Pulumi runs, the charts are kept, and what is begun is noted.
+2. When everything is applied and ready, what was begun becomes the newest state.
+
+Cut off or failed between the two, going back leads to the newest state that was whole; else to the one before it. No
+record holds a secret: values are the descriptor's and facts of the tenant.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from provisioner.errors import CoopctlError, NotFound
+from provisioner.operations.site import Site, Target
+from provisioner.plan.resources import CooperativePlan, SolutionChart
+from provisioner.plan.solution_choice import FACTS
+
+FOLDER = "solutions"
+CHARTS = "charts"
+UNPACKED = "rollback"
+KEPT_STATES = 2
+_FIELDS = ("key", "release", "solution", "version", "namespace", "values", "depends_on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedState:
+    """The solutions of one applied state: when it was noted (UTC, ISO 8601), and each solution as JSON holds it."""
+
+    at: str
+    solutions: tuple[Mapping[str, Any], ...]
+
+    @property
+    def choice(self) -> tuple[Mapping[str, Any], ...]:
+        """What was chosen: the solutions without facts of the tenant, such as how many members it has."""
+        return tuple(
+            {**one, "values": {name: value for name, value in one["values"].items() if name != FACTS}}
+            for one in self.solutions
+        )
+
+    @property
+    def versions(self) -> str:
+        """The solutions with their versions, for people."""
+        return ", ".join(f"{one['solution']} {one['version']}" for one in self.solutions) or "no solution"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """What is kept of one cooperative: states, the newest first, and one that was begun and is not whole yet."""
+
+    states: tuple[AppliedState, ...] = ()
+    begun: AppliedState | None = None
+
+
+def note_begun(site: Site, target: Target) -> None:
+    """Keep the charts of ``target`` and note that it is begun. Raises CoopctlError if that cannot be written."""
+    if not isinstance(target.plan, CooperativePlan):
+        return
+    found, state = _read(site, target.name), _state(site, target.plan)
+    if not found.states or found.states[0].choice != state.choice:
+        _write(site, target.name, replace(found, begun=state))
+
+
+def note_whole(site: Site, target: Target) -> None:
+    """Note that all of ``target`` is applied and ready."""
+    if not isinstance(target.plan, CooperativePlan):
+        return
+    found, state = _read(site, target.name), _state(site, target.plan)
+    others = tuple(one for one in found.states if one.choice != state.choice)
+    is_known = bool(found.states) and found.states[0].solutions == state.solutions and found.begun is None
+    if not is_known:
+        _write(site, target.name, _Record(states=(state, *others)[:KEPT_STATES]))
+
+
+def forget(site: Site, name: str) -> None:
+    """Note that the cooperative is gone, and nothing to go back to."""
+    if _read(site, name) != _Record():
+        _write(site, name, _Record())
+
+
+def state_before(site: Site, name: str) -> AppliedState:
+    """The state that going back leads to. Raises NotFound if there is none."""
+    found = _read(site, name)
+    candidates = found.states if found.begun is not None else found.states[1:]
+    if not candidates:
+        why = "it was applied with one choice of solutions alone, or not to its end"
+        raise NotFound(f"there is no applied state that {name} could go back to", why=why)
+    return candidates[0]
+
+
+def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
+    """``target`` with the solutions of ``state`` in place of those that its descriptor chooses.
+
+    Raises CoopctlError if a chart's record is damaged or lost.
+    """
+    others = tuple(one for one in target.plan.resources if not isinstance(one, SolutionChart))
+    home = site.folder(target.name) / UNPACKED
+    shutil.rmtree(home, ignore_errors=True)
+    charts = [_chart(one, folder=_unpacked(site, one, into=home)) for one in state.solutions]
+    known = {one.key for one in (*others, *charts)}
+    # What a chart waited for and the descriptor no longer has, such as a way out, is there no more.
+    there = tuple(replace(one, depends_on=tuple(key for key in one.depends_on if key in known)) for one in charts)
+    if not isinstance(target.plan, CooperativePlan):
+        raise TypeError("only cooperatives have solutions")
+    return site.target_of(target.name, plan=replace(target.plan, resources=(*others, *there)))
+
+
+def _state(site: Site, plan: CooperativePlan) -> AppliedState:
+    charts = [one for one in plan.resources if isinstance(one, SolutionChart)]
+    return AppliedState(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        solutions=tuple(json.loads(json.dumps(_entry(one, archive=_kept(site, one.chart)))) for one in charts),
+    )
+
+
+def _entry(chart: SolutionChart, *, archive: str) -> dict[str, Any]:
+    return {**{name: getattr(chart, name) for name in _FIELDS}, "archive": archive}
+
+
+def _chart(entry: Mapping[str, Any], *, folder: Path) -> SolutionChart:
+    fields = {name: entry[name] for name in _FIELDS}
+    return SolutionChart(**{**fields, "depends_on": tuple(fields["depends_on"])}, chart=folder)
+
+
+def _kept(site: Site, chart: Path) -> str:
+    """Keep the files of ``chart``; gives the digest that they are found by. The same files are kept once."""
+    files = {path.relative_to(chart).as_posix(): path for path in sorted(chart.rglob("*")) if path.is_file()}
+    packed = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
+    content = json.dumps(packed, indent=1, sort_keys=True).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    site.records().create(_archive(digest), content)
+    return digest
+
+
+def _unpacked(site: Site, entry: Mapping[str, Any], *, into: Path) -> Path:
+    digest, name = str(entry["archive"]), str(entry["solution"])
+    content = site.records().read(_archive(digest))
+    if content is None or hashlib.sha256(content).hexdigest() != digest:
+        raise CoopctlError(f"the chart of {name} that was kept beside the state is lost or damaged: {digest[:12]}")
+    chart = into / digest[:12] / name
+    for path, packed in _files(json.loads(content), name=name):
+        file = chart / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(packed)
+    return chart
+
+
+def _files(packed: Mapping[str, str], *, name: str) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for text, content in packed.items():
+        path = PurePosixPath(text)
+        if path.is_absolute() or ".." in path.parts:
+            raise CoopctlError(f"the chart of {name} that was kept beside the state holds the path {text!r}")
+        yield path, base64.b64decode(content)
+
+
+def _read(site: Site, name: str) -> _Record:
+    content = site.records().read(_path(name))
+    if content is None:
+        return _Record()
+    try:
+        document = json.loads(content)
+        states = tuple(_read_state(one) for one in document["states"])
+        return _Record(states=states, begun=_read_state(document["begun"]) if document["begun"] else None)
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise CoopctlError(f"the record {_path(name)} of applied solutions beside the state is damaged") from error
+
+
+def _read_state(document: Mapping[str, Any]) -> AppliedState:
+    return AppliedState(at=str(document["at"]), solutions=tuple(document["solutions"]))
+
+
+def _write(site: Site, name: str, record: _Record) -> None:
+    document = {
+        "states": [_written(one) for one in record.states],
+        "begun": _written(record.begun) if record.begun else None,
+    }
+    site.records().write(_path(name), (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def _written(state: AppliedState) -> dict[str, Any]:
+    return {"at": state.at, "solutions": [dict(one) for one in state.solutions]}
+
+
+def _path(name: str) -> str:
+    return f"{FOLDER}/{name}.json"
+
+
+def _archive(digest: str) -> str:
+    return f"{FOLDER}/{CHARTS}/{digest}.json"

@@ -1,0 +1,176 @@
+"""Starts a migration and brings it to where both sides hold the same, while people work.
+
+1. Tables are published; the source's schema is noted.
+2. The slot is made, and everything copied inside its snapshot. Cut off, it begins again with a new slot and a target
+   that only the unfinished copy has filled; the old slot goes first, so that it keeps no WAL.
+3. The target subscribes. Whether it has, its own server says: the password is made for that and kept nowhere here.
+4. Objects are copied in passes, by a ledger that knows what is there already.
+
+The same command goes on after a kill, and run once more it does what has come since. Where the mode is offline, tables
+are left for behind the fence.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioner.datastore.credentials import generate_password
+from provisioner.errors import CoopctlError, SnapshotLost
+from provisioner.migration.journal_entries import Phase, RunKind
+from provisioner.migration.objects_copying import PassReport, open_copying
+from provisioner.migration.postgres_catalogue import read_catalogue, require_unchanged
+from provisioner.migration.postgres_copying import copy_database
+from provisioner.migration.postgres_cutover import forward_stream
+from provisioner.migration.postgres_following import (
+    Lag,
+    drain,
+    drop_slot_patiently,
+    is_subscribed,
+    make_login,
+    publish,
+    read_lag,
+    subscribe,
+)
+from provisioner.migration.postgres_sides import session
+from provisioner.migration.postgres_snapshot import slot_snapshot
+from provisioner.migration.steps import CopyObjects, CopyTables, FollowSource, PublishTables
+from provisioner.migration.surveyed import read_kept_catalogue, write_catalogue
+from provisioner.operations.migration_fences import require_before_cutover
+from provisioner.operations.migration_run import OpenRun, Report, Told, opened
+from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.preflighting import reaching_target
+
+COPY_ATTEMPTS = 3
+CATCH_UP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """How the two sides stand: ``lag`` is None offline; ``objects`` is the last pass."""
+
+    fingerprint: str
+    lag: Lag | None
+    objects: PassReport
+
+
+def start(site: MigrationSite, *, now: Callable[[], datetime], report: Report) -> Followed:
+    """Begin the migration or go on with it, until the target holds what the source holds.
+
+    Raises what `opened` raises, SchemaChanged, TimedOut if the target does not follow, and what servers raise.
+    """
+    with opened(site, kind=RunKind.MIGRATION, now=now, report=report) as run:
+        require_before_cutover(run)
+        return bring_up(run)
+
+
+def bring_up(run: OpenRun) -> Followed:
+    """Everything before the outage. Idempotent."""
+    with reaching_target():
+        lag = _postgres(run) if run.online else None
+        return Followed(fingerprint=run.plan.fingerprint, lag=lag, objects=pass_objects(run))
+
+
+def pass_objects(run: OpenRun) -> PassReport:
+    """Passes over the bucket until one finds nothing; raises CoopctlError for keys that cannot be copied."""
+    site = run.site
+    with (
+        run.step(Phase.COPY, CopyObjects.NAME) as result,
+        open_copying(
+            site.files.ledger, source=site.source_bucket, target=site.target_bucket, report=run.report
+        ) as copying,
+    ):
+        reports = copying.passes()
+        last = reports[-1]
+        result["listed"] = last.listed
+        result["copied"] = sum(one.copied for one in reports)
+        result["copiedBytes"] = sum(one.copied_bytes for one in reports)
+        if last.failures:
+            failed = last.failures[0]
+            raise CoopctlError(
+                f"{len(last.failures)} objects cannot be copied, {failed.key!r} for one",
+                why=failed.why,
+                hint="mend that, then run the same command again",
+            )
+    return last
+
+
+def catch_up(run: OpenRun) -> None:
+    """Wait until the target has applied all that the source has committed by now. Raises TimedOut."""
+    with session(run.site.source) as source, session(run.site.target) as target:
+        drain(source, target, slot=run.site.names.slot, timeout_seconds=CATCH_UP_SECONDS)
+
+
+def _postgres(run: OpenRun) -> Lag:
+    if not run.is_done(Phase.COPY, CopyTables.NAME):
+        if not run.is_done(Phase.PREPARE, PublishTables.NAME):
+            _publish(run)
+        _copy(run)
+    _follow(run)
+    with session(run.site.source) as source:
+        require_unchanged(source, before=read_kept_catalogue(run.site.files.catalogue), names=run.site.names)
+        return _require_slot(run, read_lag(source, run.site.names.slot))
+
+
+def _publish(run: OpenRun) -> None:
+    names = run.site.names
+    with run.step(Phase.PREPARE, PublishTables.NAME) as result, session(run.site.source) as source:
+        publish(source, forward_stream(names), run.judged.postgres.routes, password=generate_password())
+        catalogue = read_catalogue(source, names=names)
+        write_catalogue(run.site.files.catalogue, catalogue)
+        result["catalogue"] = catalogue.fingerprint
+
+
+def _copy(run: OpenRun) -> None:
+    """Copy in one snapshot; one that is lost is replaced, a few times."""
+    with run.step(Phase.COPY, CopyTables.NAME) as result:
+        for attempt in range(1, COPY_ATTEMPTS + 1):
+            try:
+                _copy_once(run)
+            except SnapshotLost as error:
+                if attempt == COPY_ATTEMPTS:
+                    raise
+                run.report(Told(text=f"{error.message}: the copy begins again"))
+            else:
+                result["attempts"] = attempt
+                return
+
+
+def _copy_once(run: OpenRun) -> None:
+    site, slot = run.site, run.site.names.slot
+    with session(site.source) as source:
+        drop_slot_patiently(source, slot)
+        require_unchanged(source, before=read_kept_catalogue(site.files.catalogue), names=site.names)
+    try:
+        with slot_snapshot(site.source, slot=slot) as snapshot, run.copy_work() as work:
+            copy_database(work, snapshot)
+    except BaseException:
+        # Nobody will ever read from it: left there, it would keep WAL on the platform's disk for nothing.
+        with suppress(CoopctlError), session(site.source) as source:
+            drop_slot_patiently(source, slot)
+        raise
+
+
+def _follow(run: OpenRun) -> None:
+    site, stream = run.site, forward_stream(run.site.names)
+    with run.step(Phase.FOLLOW, FollowSource.NAME) as result:
+        with session(site.source) as source, session(site.target) as target:
+            _require_slot(run, read_lag(source, stream.slot))
+            if not is_subscribed(target, stream):
+                password = generate_password()
+                make_login(source, stream.login, password=password)
+                subscribe(target, stream, site.publisher(password))
+        catch_up(run)
+        result["subscription"] = stream.subscription
+
+
+def _require_slot(run: OpenRun, lag: Lag | None) -> Lag:
+    """Raises CoopctlError if the source no longer has what the target has not applied yet."""
+    if lag is not None and not lag.lost:
+        return lag
+    name = run.site.migration.name
+    raise CoopctlError(
+        f"the slot {run.site.names.slot} on the source is {'gone' if lag is None else 'past its limit'}",
+        why="WAL that the target has not applied yet was removed (max_slot_wal_keep_size), so only a new copy helps",
+        hint=f"run `coopctl migrate abort {name}`, then `coopctl migrate start {name}`",
+    )

@@ -1,0 +1,184 @@
+"""What a command works with that moves a data store: the document, both databases, both buckets, and its own files.
+
+References to credentials are resolved here, once a command; nothing is connected to yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from provisioner.datastore.credentials import Secret, resolve_secret
+from provisioner.datastore.objects import ObjectsAccess, objects_access
+from provisioner.datastore.postgres import postgres_access
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.loading import load_migration_alone, load_migrations, load_platform
+from provisioner.descriptor.migration import DataStoreMigration
+from provisioner.descriptor.platform import Platform
+from provisioner.errors import NotFound, UsageError
+from provisioner.migration.journal import journal_file
+from provisioner.migration.objects_bucket import Bucket, open_bucket
+from provisioner.migration.postgres_sides import Side, side_from_dsn, side_of_access
+from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names, tenant_names
+
+VERIFYING = frozenset({"verify-ca", "verify-full"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationFiles:
+    """Where a migration keeps what it must not forget, in the estate's local ``folder``."""
+
+    folder: Path
+    name: str
+
+    @property
+    def journal(self) -> Path:
+        """What was done."""
+        return journal_file(self.folder, self.name)
+
+    @property
+    def survey(self) -> Path:
+        """What was found when the open run began."""
+        return self.journal.with_name(f"{self.name}.survey.json")
+
+    @property
+    def catalogue(self) -> Path:
+        """The source's schema when it was copied."""
+        return self.journal.with_name(f"{self.name}.catalogue.json")
+
+    @property
+    def ledger(self) -> Path:
+        """Which objects were copied."""
+        return self.journal.with_name(f"{self.name}.objects")
+
+    @property
+    def work(self) -> Path:
+        """A private folder for programs; it is emptied at every beginning."""
+        return self.journal.with_name(f"{self.name}.work")
+
+    @property
+    def work_back(self) -> Path:
+        """The same for the way back."""
+        return self.journal.with_name(f"{self.name}.work-back")
+
+    @property
+    def dump_work(self) -> Path:
+        """The same for a dump."""
+        return self.journal.with_name(f"{self.name}.work-dump")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSite:
+    """The target alone: all that the cooperative itself can look at."""
+
+    migration: DataStoreMigration
+    files: MigrationFiles
+    target: Side
+    target_bucket: Bucket
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationSite:
+    """Both sides of a migration, and the estate and platform that it is on."""
+
+    estate: Estate
+    platform: Platform
+    migration: DataStoreMigration
+    files: MigrationFiles
+    tenant: TenantNames
+    source: Side
+    target: Side
+    source_bucket: Bucket
+    target_bucket: Bucket
+    environment: Mapping[str, str]
+
+    @property
+    def names(self) -> ReplicationNames:
+        """What it calls the things that it makes on the servers."""
+        return replication_names(self.tenant.uid)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What must never be written down."""
+        return (self.source.password, self.target.password)
+
+    def publisher(self, password: Secret) -> Side:
+        """The source as the target's server reaches it: encrypted as here, but without files of this machine."""
+        extra = dict(self.source.extra)
+        extra.pop("sslrootcert", None)
+        if extra.get("sslmode") in VERIFYING:
+            extra["sslmode"] = "require"
+        return replace(self.source, user=self.names.login, password=password, extra=tuple(sorted(extra.items())))
+
+
+def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str]) -> MigrationSite:
+    """The migration ``name`` with both sides.
+
+    Raises NotFound for a name that the estate does not have and for a credential that is not where its reference points
+    to, InvalidDescriptor, and UsageError for what no command moves.
+    """
+    platform = load_platform(estate)
+    [migration] = load_migrations(estate, platform=platform, cooperatives=(), only=name)
+    if migration.member is not None:
+        raise UsageError(
+            f"{name} moves the slice of {migration.scope}, and only whole data stores are moved",
+            hint="write another document with `scope: all`",
+        )
+    tenant = tenant_names(CooperativeName(migration.cooperative), cluster=platform.cluster.id)
+    alone = _target(estate, migration, environment=environment)
+    access = postgres_access(platform.postgres)
+    return MigrationSite(
+        estate=estate,
+        platform=platform,
+        migration=migration,
+        files=alone.files,
+        tenant=tenant,
+        source=side_of_access(access, database=tenant.database, environment=environment),
+        target=alone.target,
+        source_bucket=open_bucket(
+            tenant.bucket,
+            objects_access(platform.objects),
+            environment=environment,
+            what="the access key of the platform's S3 administrator",
+        ),
+        target_bucket=alone.target_bucket,
+        environment=environment,
+    )
+
+
+def open_target(estate: Estate, name: str, *, environment: Mapping[str, str]) -> TargetSite:
+    """The target of the migration ``name``; neither platform nor cooperative needs to be described here.
+
+    Raises NotFound and InvalidDescriptor.
+    """
+    return _target(estate, load_migration_alone(estate, name), environment=environment)
+
+
+def migration_estate(folder: Path, name: str) -> Estate:
+    """``folder`` as an estate that holds nothing but the document of ``name``. Raises NotFound."""
+    estate = Estate(root=folder.resolve())
+    if not (estate.migrations / f"{name}.yaml").is_file():
+        raise NotFound(
+            f"there is no {estate.migrations.name}/{name}.yaml in {folder}",
+            hint="give --estate the folder that holds migrations/",
+        )
+    return estate
+
+
+def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mapping[str, str]) -> TargetSite:
+    objects = migration.target.objects
+    dsn = resolve_secret(migration.target.postgres.dsn, environment=environment, what="the target's DSN")
+    access = ObjectsAccess(
+        url=objects.endpoint,
+        iam_url=objects.endpoint,
+        region=objects.region,
+        credentials=objects.credentials,
+        ca_file=objects.ca_file,
+    )
+    return TargetSite(
+        migration=migration,
+        files=MigrationFiles(folder=estate.local, name=migration.name),
+        target=side_from_dsn(dsn),
+        target_bucket=open_bucket(
+            objects.bucket, access, environment=environment, what="the access key of the target's bucket"
+        ),
+    )

@@ -1,0 +1,83 @@
+"""How a migration stands: what its journal says, and how far the target is behind, asked of the source alone.
+
+It takes no lock and changes nothing, so that it may be asked from anywhere while another process works.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.loading import load_migration_alone
+from provisioner.errors import CoopctlError, NotFound
+from provisioner.migration import journal
+from provisioner.migration.journal import journal_file
+from provisioner.migration.journal_entries import Run, RunKind
+from provisioner.migration.postgres_following import Lag, read_lag
+from provisioner.migration.postgres_rollback import Leftover, read_leftovers
+from provisioner.migration.postgres_sides import session
+from provisioner.operations.migration_site import MigrationSite
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationStatus:
+    """At ``at``: the ``run`` that is open, else the last one; ``lag`` is None where nothing follows.
+
+    ``leftovers`` are what this migration has on the source's server now; ``silent`` says why the source did not answer.
+    """
+
+    migration: str
+    at: datetime
+    run: Run | None
+    lag: Lag | None
+    leftovers: tuple[Leftover, ...]
+    silent: str | None
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the source keeps something for a migration that is not under way: its WAL may fill the disk."""
+        return bool(self.leftovers) and (self.run is None or not self.run.open)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """The run that a report tells of."""
+
+    migration: str
+    cooperative: str
+    run: Run
+
+
+def read_reported(estate: Estate, name: str) -> Reported:
+    """The last migration or rehearsal of ``name``. Raises NotFound if nothing was done yet, InvalidDescriptor."""
+    migration = load_migration_alone(estate, name)
+    record = journal.read(journal_file(estate.local, name))
+    run = _shown(record.runs if record else ())
+    if run is None:
+        raise NotFound(f"nothing was done with {name} yet", hint=f"`coopctl migrate preflight {name}` begins")
+    return Reported(migration=name, cooperative=migration.cooperative, run=run)
+
+
+def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
+    """Read it. Raises CoopctlError if the journal cannot be read; a source that is silent is part of the answer."""
+    record = journal.read(site.files.journal)
+    lag, leftovers, silent = None, tuple[Leftover, ...](), None
+    try:
+        with session(site.source) as source:
+            lag = read_lag(source, site.names.slot)
+            leftovers = tuple(one for one in read_leftovers(source) if one.name.startswith(site.names.slot))
+    except CoopctlError as error:
+        silent = f"{error.message}{f': {error.why}' if error.why else ''}"
+    return MigrationStatus(
+        migration=site.migration.name,
+        at=now,
+        run=_shown(record.runs if record else ()),
+        lag=lag,
+        leftovers=leftovers,
+        silent=silent,
+    )
+
+
+def _shown(runs: tuple[Run, ...]) -> Run | None:
+    """A migration or rehearsal rather than a preflight; the last of them."""
+    moves = [run for run in runs if run.kind is not RunKind.PREFLIGHT]
+    return next(reversed(moves or runs), None)

@@ -1,0 +1,66 @@
+"""Writes what is done to a stack into its audit trail: once when it begins, so that a killed run leaves a trace, and
+once when it ends."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from provisioner.engine.changes import Changes
+from provisioner.errors import CoopctlError, Interrupted
+from provisioner.operations.authorship import author
+from provisioner.operations.history import Action, Ending, Event, History
+from provisioner.operations.site import Site
+
+
+@dataclass(kw_only=True)
+class Recorded:
+    """What the work in the block came to; it fills this in."""
+
+    changes: Changes | None = None
+    details: dict[str, str] = field(default_factory=dict)
+
+
+def open_history(site: Site) -> History:
+    """The audit trails of the estate's stacks."""
+    settings = site.engine.settings
+    return History(records=site.records(), passphrase_file=settings.passphrase_file, work=settings.work)
+
+
+@contextlib.contextmanager
+def recorded(site: Site, stack: str, *, action: Action, plan: str = "") -> Iterator[Recorded]:
+    """Record that ``action`` on ``stack`` begins, and how the block ends. Raises CoopctlError if it cannot be written.
+
+    ``plan`` is the plan's fingerprint. What cannot be recorded is not begun.
+    """
+    site.engine.ensure_passphrase()
+    history, who = open_history(site), author(site.estate.root)
+
+    def note(ending: Ending, *, outcome: Recorded, why: str = "") -> None:
+        event = Event(
+            action=action,
+            ending=ending,
+            at=datetime.now(UTC),
+            author=who,
+            coopctl=version("coopctl"),
+            plan=plan,
+            changes=_counts(outcome.changes),
+            why=why,
+            details=outcome.details,
+        )
+        history.append(stack, event)
+
+    outcome = Recorded()
+    note(Ending.BEGUN, outcome=outcome)
+    try:
+        yield outcome
+    except CoopctlError as error:
+        ending = Ending.INTERRUPTED if isinstance(error, Interrupted) else Ending.FAILED
+        note(ending, outcome=outcome, why=error.message)
+        raise
+    note(Ending.DONE, outcome=outcome)
+
+
+def _counts(changes: Changes | None) -> Mapping[str, int]:
+    return {str(operation): count for operation, count in sorted(changes.counts.items())} if changes else {}

@@ -1,0 +1,93 @@
+"""Where the data stores of cooperatives live: a small record beside the state for each that ever moved.
+
+Beside the state, since every machine that works on the estate must know it, and since the descriptor says what is
+wanted, not what a migration has done by now.
+
+1. Before anything is fenced the record says that the data store is ``moving``: nobody applies or mends the cooperative,
+   which would lift the fence or lead its Services back.
+2. When the Services lead elsewhere it says where, and from then on every plan leads there.
+
+Cut off in between, it goes on saying that the data store moves until the same command of the migration has ended.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from provisioner.datastore.records import Records
+from provisioner.descriptor.platform import Endpoint
+from provisioner.errors import CoopctlError, DataStoreMoving
+from provisioner.plan.store_place import StorePlace
+
+FOLDER = "data-store"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreRecord:
+    """What is known of a data store since ``since``: which migration moved it, and whether it lives at ``place``.
+
+    ``moving``: it is between two places. ``final``: the way back was given up.
+    """
+
+    migration: str
+    place: StorePlace
+    moved: bool
+    moving: bool
+    since: datetime
+    final: bool = False
+
+    def __str__(self) -> str:
+        where = f"PostgreSQL {_shown(self.place.postgres)}, objects {_shown(self.place.objects)}"
+        if self.moving:
+            return f"on its way by the migration {self.migration}"
+        if not self.moved:
+            return f"on the platform, back from the migration {self.migration}"
+        back = "" if self.final else ", with a way back"
+        return f"moved by {self.migration}: {where}{back}"
+
+
+def read_place(records: Records, cooperative: str) -> StoreRecord | None:
+    """The record of the cooperative; None if its data store never moved. Raises CoopctlError if it is damaged."""
+    content = records.read(_path(cooperative))
+    if content is None:
+        return None
+    try:
+        fields = json.loads(content)
+        place = StorePlace(**{name: Endpoint(**found) for name, found in fields.pop("place").items()})
+        since = datetime.fromisoformat(fields.pop("since"))
+        return StoreRecord(place=place, since=since, **fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CoopctlError(f"the record {_path(cooperative)} beside the state is damaged", why=str(error)) from error
+
+
+def write_place(records: Records, cooperative: str, found: StoreRecord) -> None:
+    """Keep the record, over an older one."""
+    document = {**asdict(found), "since": found.since.isoformat()}
+    records.write(_path(cooperative), json.dumps(document, indent=1).encode())
+
+
+def moved_to(records: Records, cooperative: str) -> StorePlace | None:
+    """Where the cooperative's data store lives, None for the platform."""
+    found = read_place(records, cooperative)
+    return found.place if found is not None and found.moved else None
+
+
+def require_settled(records: Records, cooperatives: Iterable[str]) -> None:
+    """Raise DataStoreMoving if the data store of one of them is between two places."""
+    for name in cooperatives:
+        found = read_place(records, name)
+        if found is not None and found.moving:
+            raise DataStoreMoving(
+                f"{name} cannot be changed now: its data store is {found}",
+                why="applications are kept out of it, and its Services are led elsewhere",
+                hint=f"`coopctl migrate cutover {found.migration}` or `rollback` goes on; then try again",
+            )
+
+
+def _path(cooperative: str) -> str:
+    return f"{FOLDER}/{cooperative}.json"
+
+
+def _shown(server: Endpoint) -> str:
+    return f"{server.host}:{server.port}"

@@ -1,0 +1,149 @@
+"""The plan of one cooperative: everything it gets, each thing after all that it needs.
+
+The order is: namespaces; their bounds (quota, limits, policies, roles), before anything can run in them; the
+database and the bucket; the Services that lead there; the credentials; the solutions.
+"""
+
+from collections.abc import Sequence
+
+from provisioner.catalogue import Catalogue
+from provisioner.catalogue.images_lock import ImagesLock
+from provisioner.descriptor.cooperative import Cooperative
+from provisioner.descriptor.platform import Platform
+from provisioner.naming import SERVICE_OBJECTS, SERVICE_POSTGRES
+from provisioner.plan import network_policy
+from provisioner.plan.endpoint_slice import endpoint_slice
+from provisioner.plan.limit_range import limit_range
+from provisioner.plan.manifest import Manifest
+from provisioner.plan.metadata import guard
+from provisioner.plan.namespace import namespace
+from provisioner.plan.objects import objects_store
+from provisioner.plan.postgres import MEMBERS, postgres_store
+from provisioner.plan.resource_quota import resource_quota, solutions_quota
+from provisioner.plan.resources import CooperativePlan, KubernetesObject, Resource
+from provisioner.plan.role import operators_role
+from provisioner.plan.role_binding import operators_binding
+from provisioner.plan.secret import data_store_secret, job_secrets
+from provisioner.plan.service import StoreService, objects_service, postgres_service, service
+from provisioner.plan.service_account import default_service_account
+from provisioner.plan.solution_chart import solution_charts
+from provisioner.plan.store_place import StorePlace, seen_from_pods
+from provisioner.plan.tenant import Tenant, TenantNamespace, tenant_of
+from provisioner.plan.tenant_facts import tenant_facts
+from provisioner.rules.facts import Facts
+
+
+def cooperative_plan(
+    cooperative: Cooperative,
+    *,
+    platform: Platform,
+    catalogue: Catalogue,
+    images: ImagesLock,
+    exceptions: Sequence[str] = (),
+    moved_to: StorePlace | None = None,
+) -> CooperativePlan:
+    """Decide everything that ``cooperative`` gets on ``platform``; ``exceptions`` are rules that do not hold for it.
+
+    Where its data store has moved (``moved_to``), Services and policies lead there, and the one on the platform stays
+    fenced. Raises InvalidDescriptor if its solutions cannot be installed, NotFound if an image has no digest,
+    UsageError if the platform gives names where policies need addresses, PolicyViolated for a flow that is never
+    allowed.
+    """
+    fenced, platform = moved_to is not None, seen_from_pods(platform, moved_to=moved_to)
+    tenant = tenant_of(cooperative, cluster=platform.cluster.id)
+    facts = tenant_facts(tenant, platform=platform, exceptions=exceptions)
+    guards = _guards(tenant, platform=platform, facts=facts)
+    secret = data_store_secret(tenant, platform=platform)
+    before_solutions = (*(resource.key for resource in guards), MEMBERS, secret.key)
+    resources: tuple[Resource, ...] = (
+        *guards,
+        *postgres_store(tenant, platform=platform, fenced=fenced),
+        *objects_store(tenant, fenced=fenced),
+        secret,
+        *job_secrets(tenant, platform=platform),
+        *solution_charts(tenant, platform=platform, catalogue=catalogue, images=images, depends_on=before_solutions),
+    )
+    return CooperativePlan(
+        cooperative=cooperative.name,
+        uid=tenant.names.uid,
+        cluster=platform.cluster.id,
+        domain=cooperative.network.domain,
+        resources=resources,
+        moved_to=moved_to,
+    )
+
+
+def _guards(tenant: Tenant, *, platform: Platform, facts: Facts) -> tuple[KubernetesObject, ...]:
+    apps, data = tenant.apps, tenant.data
+    in_apps = _bounds(apps, policies=_apps_policies(tenant, platform=platform))
+    in_data = [
+        *_bounds(data, policies=_data_policies(tenant, platform=platform)),
+        *_store_service(data, of=postgres_service(platform)),
+        *_store_service(data, of=objects_service(platform)),
+    ]
+    return (
+        guard(namespace(apps, facts=facts), key=apps.key),
+        guard(namespace(data, facts=facts), key=data.key),
+        *in_apps,
+        *_quotas(apps, after=in_apps),
+        *in_data,
+        *_quotas(data, after=in_data),
+    )
+
+
+def _bounds(of: TenantNamespace, *, policies: list[Manifest]) -> list[KubernetesObject]:
+    """What bounds one namespace but its quota; the policies come first, and of them the one that denies everything."""
+    role = _within(of, operators_role(of))
+    binding = _within(of, operators_binding(of), depends_on=(role.key,))
+    others = (limit_range(of), default_service_account(of))
+    return [*(_within(of, manifest) for manifest in (*policies, *others)), role, binding]
+
+
+def _quotas(of: TenantNamespace, *, after: list[KubernetesObject]) -> tuple[KubernetesObject, KubernetesObject]:
+    """The quotas, the complete one after all other guards: they count against it.
+
+    The API server charges a quota before it stores an object. If coopctl is killed in between, the charge stays until
+    Kubernetes counts again (five minutes), and a guard of which there may be exactly one could not be made until then.
+    """
+    solutions = _within(of, solutions_quota(of))
+    needed = tuple(guard.key for guard in (*after, solutions))
+    return solutions, _within(of, resource_quota(of), depends_on=needed)
+
+
+def _apps_policies(tenant: Tenant, *, platform: Platform) -> list[Manifest]:
+    apps = tenant.apps
+    return [
+        *_store_policies(apps, platform=platform),
+        network_policy.to_data(apps, data=tenant.data),
+        network_policy.ingress_controller(apps, access=platform.ingress),
+        *network_policy.listed_egress(apps, egress=tenant.cooperative.network.egress, closed=platform.cluster.networks),
+    ]
+
+
+def _data_policies(tenant: Tenant, *, platform: Platform) -> list[Manifest]:
+    return [
+        *_store_policies(tenant.data, platform=platform),
+        network_policy.from_apps(tenant.data, apps=tenant.apps),
+    ]
+
+
+def _store_policies(of: TenantNamespace, *, platform: Platform) -> list[Manifest]:
+    """What both namespaces may: names, themselves, and the tenant's own database and bucket."""
+    return [
+        network_policy.default_deny(of),
+        network_policy.same_namespace(of),
+        network_policy.dns(of, access=platform.dns),
+        network_policy.endpoint(of, name=SERVICE_POSTGRES, to=platform.postgres.pods),
+        network_policy.endpoint(of, name=SERVICE_OBJECTS, to=platform.objects.pods),
+    ]
+
+
+def _store_service(data: TenantNamespace, *, of: StoreService) -> tuple[KubernetesObject, KubernetesObject]:
+    made = _within(data, service(data, of=of))
+    return made, _within(data, endpoint_slice(data, of=of), depends_on=(made.key,))
+
+
+def _within(of: TenantNamespace, manifest: Manifest, *, depends_on: tuple[str, ...] = ()) -> KubernetesObject:
+    """A guard inside a namespace; its key holds kind and name, neither of which ever changes."""
+    key = f"{of.part}-{manifest['kind'].lower()}-{manifest['metadata']['name']}"
+    return guard(manifest, key=key, depends_on=(of.key, *depends_on))

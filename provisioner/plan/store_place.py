@@ -1,0 +1,33 @@
+"""Where a cooperative's data store lives once it has moved away from the platform's servers.
+
+Everything that leads pods to a data store follows from the platform's endpoints. A cooperative that has moved is
+planned on the same platform with other endpoints: no builder, and no promise that a proof looks at, knows of moves.
+"""
+
+from dataclasses import dataclass, replace
+
+from provisioner.descriptor.platform import Endpoint, Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorePlace:
+    """The servers of a data store, as pods reach them."""
+
+    postgres: Endpoint
+    objects: Endpoint
+
+
+def platform_place(platform: Platform) -> StorePlace:
+    """The platform's own servers."""
+    return StorePlace(postgres=platform.postgres.pods, objects=platform.objects.pods)
+
+
+def seen_from_pods(platform: Platform, *, moved_to: StorePlace | None) -> Platform:
+    """``platform`` as pods of a cooperative see it whose data store is at ``moved_to`` (None: at home)."""
+    if moved_to is None:
+        return platform
+    return replace(
+        platform,
+        postgres=replace(platform.postgres, pods=moved_to.postgres),
+        objects=replace(platform.objects, pods=moved_to.objects),
+    )

@@ -1,0 +1,1 @@
+"""Pulumi component resources that group what belongs together in a stack."""

@@ -1,0 +1,241 @@
+"""The kinds `coopctl:postgres:Role`, `:Database` and `:Grants`."""
+
+from collections.abc import Sequence
+
+from provisioner.datastore.credentials import Secret, generate_password
+from provisioner.datastore.postgres import DatabaseState, RoleState
+from provisioner.plan.resources import PostgresDatabase, PostgresGrants, PostgresRole, RoleKind
+from stacks.provider.kinds import (
+    DEVIATIONS,
+    Shape,
+    Stores,
+    mark_deviations,
+    may_delete_data,
+    number,
+    required,
+    text,
+    text_map,
+    texts,
+)
+from stacks.provider.properties import UNKNOWN, Plain, Properties, State
+
+NO_LIMIT = -1
+NAMES = 5  # of a database and its four roles, the first fields of its privileges
+PASSWORD_DEVIATION = "the password was changed"  # noqa: S105 - a sentence, not a password
+
+
+class RoleResource:
+    """A database role; a role that logs in has a generated password, which a later create replaces."""
+
+    shape = Shape(
+        fields=("name", "kind", "login", "connectionLimit", "memberOf", "settings", "fenced"),
+        replaced_by=frozenset({"name"}),
+        generated=("password",),
+        secrets=frozenset({"password"}),
+    )
+
+    def identifier(self, inputs: Properties) -> str:
+        """The role's name."""
+        return text(inputs.get("name"))
+
+    def problems(self, inputs: Properties, *, stores: Stores) -> Sequence[tuple[str, str]]:  # noqa: ARG002 - the protocol's
+        """A role needs a name and a known kind."""
+        kind = inputs.get("kind")
+        known = kind is UNKNOWN or kind in list(RoleKind)
+        wrong = [] if known else [("kind", f"must be one of {', '.join(RoleKind)}")]
+        return [*required("name", inputs.get("name")), *wrong]
+
+    def create(self, inputs: Properties, *, stores: Stores) -> State:
+        """Make or adopt the role; the password is always a new one."""
+        wanted = _role(inputs)
+        password = generate_password() if wanted.login else None
+        stores.postgres.ensure_role(wanted, mark=stores.mark, password=password)
+        return self._after(wanted, inputs=inputs, password=password, stores=stores)
+
+    def read(self, state: Properties, *, stores: Stores) -> State | None:
+        """The role as it is; the password stays the state's, and a changed one is a deviation."""
+        found = stores.postgres.read_role(self.identifier(state))
+        return None if found is None else self._state(found, before=state, password=_password(state), stores=stores)
+
+    def update(self, state: Properties, inputs: Properties, *, stores: Stores) -> State:
+        """Bring the role to ``inputs``, with the password that the state knows."""
+        wanted = _role(inputs)
+        password = (_password(state) or generate_password()) if wanted.login else None
+        stores.postgres.ensure_role(wanted, mark=stores.mark, password=password)
+        return self._after(wanted, inputs=inputs, password=password, stores=stores)
+
+    def delete(self, state: Properties, *, stores: Stores) -> None:
+        """Drop the role; while its database is kept it only loses login and password."""
+        stores.postgres.drop_role(self.identifier(state), mark=stores.mark)
+
+    def _after(self, wanted: PostgresRole, *, inputs: Properties, password: Secret | None, stores: Stores) -> State:
+        found = stores.postgres.read_role(wanted.name)
+        made = found or RoleState(name=wanted.name, login=wanted.login, connection_limit=wanted.connection_limit)
+        return self._state(made, before=inputs, password=password, stores=stores)
+
+    def _state(self, found: RoleState, *, before: Properties, password: Secret | None, stores: Stores) -> State:
+        deviations: list[Plain] = [f"not wanted: {one}" for one in found.attributes]
+        # What may not log in and is meant to keeps its password: it is fenced, whoever did it.
+        fenced = before.get("login") is True and not found.login
+        if (found.login or fenced) and password and not stores.postgres.has_password(found.name, password):
+            deviations.append(PASSWORD_DEVIATION)
+        return {
+            "name": found.name,
+            "kind": before.get("kind"),
+            "login": found.login or fenced,
+            **({"fenced": True} if fenced else {}),
+            "connectionLimit": found.connection_limit,
+            "memberOf": list(found.member_of),
+            "settings": dict(found.settings),
+            "password": password,
+            DEVIATIONS: [*deviations, *mark_deviations(found.mark, own=stores.mark)],
+        }
+
+
+class DatabaseResource:
+    """A database. It is never replaced, and deleted only when it is empty or the provider may delete data."""
+
+    shape = Shape(fields=("name", "owner", "connectionLimit", "extensions"), protected=frozenset({"name"}))
+
+    def identifier(self, inputs: Properties) -> str:
+        """The database's name."""
+        return text(inputs.get("name"))
+
+    def problems(self, inputs: Properties, *, stores: Stores) -> Sequence[tuple[str, str]]:
+        """A database needs name and owner; extensions come from the Platform's allow list."""
+        refused = [
+            ("extensions", f"{one!r} is not among the extensions that the Platform allows")
+            for one in texts(inputs.get("extensions"))
+            if one not in stores.allowed_extensions
+        ]
+        return [*required("name", inputs.get("name")), *required("owner", inputs.get("owner")), *refused]
+
+    def create(self, inputs: Properties, *, stores: Stores) -> State:
+        """Make or adopt the database."""
+        wanted = _database(inputs)
+        stores.postgres.ensure_database(wanted, mark=stores.mark)
+        found = stores.postgres.read_database(wanted.name)
+        if found is not None and (unwanted := _not_allowed(found, stores=stores)):
+            stores.postgres.drop_extensions(wanted.name, unwanted)
+            found = stores.postgres.read_database(wanted.name)
+        made = found or DatabaseState(name=wanted.name, owner=wanted.owner, connection_limit=wanted.connection_limit)
+        return self._state(made, declared=wanted.extensions, stores=stores)
+
+    def read(self, state: Properties, *, stores: Stores) -> State | None:
+        """The database as it is."""
+        found = stores.postgres.read_database(self.identifier(state))
+        declared = texts(state.get("extensions"))
+        return None if found is None else self._state(found, declared=declared, stores=stores)
+
+    def update(self, state: Properties, inputs: Properties, *, stores: Stores) -> State:  # noqa: ARG002 - the protocol's
+        """Bring the database to ``inputs`` in place."""
+        return self.create(inputs, stores=stores)
+
+    def delete(self, state: Properties, *, stores: Stores) -> None:
+        """Drop it if it is empty or a final dump holds it; else keep it, closed and marked."""
+        name = self.identifier(state)
+        found = stores.postgres.read_database(name)
+        may = may_delete_data(found.mark if found else None, stores=stores, what=f"the database {name}")
+        stores.postgres.retire_database(name, mark=stores.mark, delete_data=may)
+
+    def _state(self, found: DatabaseState, *, declared: tuple[str, ...], stores: Stores) -> State:
+        deviations: list[Plain] = [f"not wanted: the extension {one}" for one in _not_allowed(found, stores=stores)]
+        deviations += mark_deviations(found.mark, own=stores.mark)
+        # An extension that is allowed and no longer declared stays: dropping it could drop columns.
+        return {
+            "name": found.name,
+            "owner": found.owner,
+            "connectionLimit": found.connection_limit,
+            "extensions": [one for one in declared if one in found.extensions],
+            DEVIATIONS: deviations,
+        }
+
+
+class GrantsResource:
+    """All privileges in a tenant's database; its state says in words how they deviate."""
+
+    shape = Shape(
+        fields=("database", "owner", "application", "reader", "migration", "storageBytes", "memberColumn"),
+        replaced_by=frozenset({"database"}),
+    )
+
+    def identifier(self, inputs: Properties) -> str:
+        """The database's name."""
+        return text(inputs.get("database"))
+
+    def problems(self, inputs: Properties, *, stores: Stores) -> Sequence[tuple[str, str]]:  # noqa: ARG002 - the protocol's
+        """Database and all four roles must be named."""
+        return [problem for name in self.shape.fields[:NAMES] for problem in required(name, inputs.get(name))]
+
+    def create(self, inputs: Properties, *, stores: Stores) -> State:
+        """Bring privileges to exactly the wanted ones."""
+        wanted = _grants(inputs)
+        stores.postgres.ensure_grants(wanted)
+        return self._state(inputs, wanted=wanted, stores=stores)
+
+    def read(self, state: Properties, *, stores: Stores) -> State | None:
+        """The deviations now; gone with the database."""
+        wanted = _grants(state)
+        if stores.postgres.read_database(wanted.database) is None:
+            return None
+        return self._state(state, wanted=wanted, stores=stores)
+
+    def update(self, state: Properties, inputs: Properties, *, stores: Stores) -> State:  # noqa: ARG002 - the protocol's
+        """Bring privileges to exactly the wanted ones."""
+        return self.create(inputs, stores=stores)
+
+    def delete(self, state: Properties, *, stores: Stores) -> None:
+        """Take the privileges away."""
+        stores.postgres.revoke_grants(_grants(state))
+
+    def _state(self, before: Properties, *, wanted: PostgresGrants, stores: Stores) -> State:
+        deviations: list[Plain] = list(stores.postgres.read_deviations(wanted))
+        return {name: before.get(name) for name in self.shape.fields} | {DEVIATIONS: deviations}
+
+
+def _role(inputs: Properties) -> PostgresRole:
+    name = text(inputs.get("name"))
+    return PostgresRole(
+        key=name,
+        name=name,
+        kind=RoleKind(text(inputs.get("kind"))),
+        login=inputs.get("login") is True,
+        connection_limit=number(inputs.get("connectionLimit"), default=NO_LIMIT),
+        member_of=texts(inputs.get("memberOf")),
+        settings=text_map(inputs.get("settings")),
+        fenced=inputs.get("fenced") is True,
+    )
+
+
+def _password(state: Properties) -> Secret | None:
+    value = state.get("password")
+    return Secret(value) if isinstance(value, str) and value else None
+
+
+def _database(inputs: Properties) -> PostgresDatabase:
+    name = text(inputs.get("name"))
+    return PostgresDatabase(
+        key=name,
+        name=name,
+        owner=text(inputs.get("owner")),
+        connection_limit=number(inputs.get("connectionLimit"), default=NO_LIMIT),
+        extensions=texts(inputs.get("extensions")),
+    )
+
+
+def _not_allowed(found: DatabaseState, *, stores: Stores) -> tuple[str, ...]:
+    return tuple(one for one in found.extensions if one not in stores.allowed_extensions)
+
+
+def _grants(inputs: Properties) -> PostgresGrants:
+    database = text(inputs.get("database"))
+    return PostgresGrants(
+        key=database,
+        database=database,
+        owner=text(inputs.get("owner")),
+        application=text(inputs.get("application")),
+        reader=text(inputs.get("reader")),
+        migration=text(inputs.get("migration")),
+        storage_bytes=number(inputs.get("storageBytes"), default=0),
+        member_column=text(inputs.get("memberColumn")),
+    )

@@ -1,0 +1,1 @@
+"""coopctl's tests."""

@@ -1,0 +1,125 @@
+"""The demo on a real node: what `make demo` leaves running, in a network namespace of its own."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from provisioner.descriptor.estate import Estate
+from provisioner.embedded import platform
+from provisioner.toolchain import Toolchain
+from tests.conftest import open_temporary_folder
+from tests.e2e.flows import Flows, try_flows
+from tests.e2e.probe_image import build_probe_image
+from tests.integration.node.conftest import probe
+from tests.machine_traces import Traces, traces
+from tests.network_namespace import NetworkNamespace, new_network_namespace
+from tests.outside_world import network_behind_the_host
+from tests.running_estate import COOPCTL, RunningEstate
+
+__all__ = ["probe"]  # a fixture, used by its name
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoRun:
+    """One run of the demo: what it printed, how long it took, and how long processors worked for it."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    processor_seconds: float
+
+    def must_hold(self) -> "DemoRun":
+        """The run itself, if it ended well."""
+        assert self.code == 0, self.stdout[-4000:] + self.stderr[-4000:]
+        return self
+
+
+def run_demo(estate: Path, *arguments: str, path: str | None = None) -> DemoRun:
+    """Run the demo as `make demo` does, its estate in ``estate``; ``path`` stands for PATH."""
+    environment = {**os.environ, "COOPCTL_DEMO": str(estate)}
+    began, worked = time.monotonic(), _processor_seconds()
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo", *arguments],
+        cwd=ROOT,
+        env={**environment, "PATH": path} if path is not None else environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return DemoRun(
+        code=done.returncode,
+        stdout=done.stdout,
+        stderr=done.stderr,
+        seconds=time.monotonic() - began,
+        processor_seconds=_processor_seconds() - worked,
+    )
+
+
+def _processor_seconds() -> float:
+    """What the processors worked for this process's children that have ended, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The demo's estate after its first run, and the machine's traces from before it."""
+
+    estate: RunningEstate
+    first: DemoRun
+    before: Traces
+
+
+@pytest.fixture(scope="module")
+def network() -> NetworkNamespace:
+    """The module's network namespace; where a real node runs."""
+    return new_network_namespace()
+
+
+@contextmanager
+def demo_in(network: NetworkNamespace, *, toolchain: Toolchain) -> Iterator[Demo]:
+    """Run the demo for the first time inside ``network``, with a world behind it; take all of it away afterwards."""
+    toolchain.ensure(toolchain.names, report=print)
+    with open_temporary_folder() as folder:
+        fetch_packages(folder / "images")
+        root = folder / "데모 estate"
+        try:
+            with network.inside(), network_behind_the_host():
+                before = traces(root)
+                yield Demo(estate=RunningEstate(root=root), first=run_demo(root), before=before)
+        finally:
+            with network.inside():
+                platform.down(Estate(root=root), delete=True, report=print)
+
+
+def fetch_packages(folder: Path) -> None:
+    """Build the images once with the machine's network: inside a namespace of its own there is none, nor need be."""
+    shutil.copytree(ROOT / "examples" / "pilot", folder, ignore=shutil.ignore_patterns(".coopctl"))
+    subprocess.run([COOPCTL, "images", "build", "--used", "--estate", folder], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def demo(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[Demo]:
+    """The demo after its first run."""
+    with demo_in(network, toolchain=toolchain) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def flows(demo: Demo, network: NetworkNamespace, probe: Path, tmp_path_factory: pytest.TempPathFactory) -> Flows:
+    """Probe pods among the demo's tenants."""
+    demo.first.must_hold()
+    with network.outside():
+        image = build_probe_image(probe, cache=tmp_path_factory.mktemp("images"))
+    return try_flows(demo.estate, image=image)

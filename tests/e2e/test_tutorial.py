@@ -1,0 +1,74 @@
+"""The tutorial's commands, run one after the other as they stand in the page."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioner.descriptor.estate import Estate
+from provisioner.embedded import platform
+from tests.conftest import open_temporary_folder
+from tests.e2e.conftest import fetch_packages
+from tests.network_namespace import NetworkNamespace
+
+pytestmark = pytest.mark.node
+PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "first-cooperative.md"
+SHOWN_ESTATE = "/srv/estate"
+# These ask; the reader answers, the test says yes beforehand.
+ASKING = ("coopctl apply", "coopctl destroy", "coopctl dev down --delete")
+
+
+@pytest.fixture
+def estate(network: NetworkNamespace) -> Iterator[Path]:
+    """The folder that stands for the tutorial's, where a real node is possible; what was started is taken away."""
+    with open_temporary_folder() as folder:
+        fetch_packages(folder / "images")
+        with network.inside():
+            yield folder / "estate"
+            platform.down(Estate(root=folder / "estate"), delete=True, report=lambda _: None)
+
+
+def _commands() -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("coopctl ")]
+
+
+def _run(command: str, *, estate: Path) -> str:
+    words = shlex.split(command.replace(SHOWN_ESTATE, str(estate)))
+    if command.startswith(ASKING):
+        words.append("--yes")
+    done = subprocess.run(
+        words,
+        cwd=estate if estate.exists() else estate.parent,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.mark.long(seconds=150)
+def test_the_tutorial_runs_as_it_is_written(estate: Path) -> None:
+    descriptor = estate / "cooperatives" / "bakers.yaml"
+    plans: list[str] = []
+    for command in _commands():
+        if command == "coopctl plan bakers" and plans:
+            text = descriptor.read_text(encoding="utf-8")
+            assert "size: small" in text
+            descriptor.write_text(text.replace("size: small", "size: medium"), encoding="utf-8")
+        shown = _run(command, estate=estate)
+        if command == "coopctl plan bakers":
+            plans.append(shown)
+    create, resize = plans
+    assert "postgres-database" in create
+    assert "resourcequota" in resize
+    assert "postgres-database" not in resize
+    assert not (estate / ".coopctl" / "embedded").exists()

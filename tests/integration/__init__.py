@@ -1,0 +1,1 @@
+"""Tests with real servers, control planes and nodes."""

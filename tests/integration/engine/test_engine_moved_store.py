@@ -1,0 +1,104 @@
+"""A cooperative whose data store has moved, in a real cluster: nothing undoes the switch, nothing is drift after it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from provisioner.descriptor.platform import Endpoint
+from provisioner.errors import DataStoreMoving
+from provisioner.naming import CooperativeName, TenantNames, tenant_names
+from provisioner.operations.migration_tenancy import Tenancy
+from provisioner.operations.store_places import read_place
+from provisioner.plan.store_place import StorePlace, platform_place
+from tests.integration.engine.conftest import SiteMaker, apply, tenant
+from tests.integration.engine.test_engine_drift import look
+
+pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=60)]
+
+AWAY = StorePlace(postgres=Endpoint(host="203.0.113.10", port=5433), objects=Endpoint(host="203.0.113.20", port=9000))
+NAME = "moved-away"
+NOW = datetime(2026, 12, 5, 13, tzinfo=UTC)
+
+
+def _tenancy(maker: SiteMaker) -> Tenancy:
+    platform = maker.platform()
+    return Tenancy(
+        names=_names(maker),
+        migration="out",
+        home=platform_place(platform),
+        away=AWAY,
+        cluster=maker.cluster(),
+        records=maker.site().records(),
+    )
+
+
+def _names(maker: SiteMaker) -> TenantNames:
+    return tenant_names(CooperativeName(NAME), cluster=maker.platform().cluster.id)
+
+
+def _leads_to(maker: SiteMaker) -> list[Any]:
+    found = maker.cluster().get(
+        api_version="discovery.k8s.io/v1",
+        kind="EndpointSlice",
+        name="postgres-coopctl",
+        namespace=_names(maker).data_namespace,
+    )
+    assert found is not None
+    return [found["endpoints"][0]["addresses"], found["ports"][0]["port"]]
+
+
+def _logs_in(maker: SiteMaker) -> bool:
+    found = maker.sql("SELECT rolname::text FROM pg_roles WHERE rolcanlogin")
+    return (_names(maker).application_role,) in found
+
+
+def _policies(maker: SiteMaker) -> set[str]:
+    listed = maker.cluster().list(
+        api_version="networking.k8s.io/v1", kind="NetworkPolicy", namespace=_names(maker).apps_namespace
+    )
+    return {one["metadata"]["name"] for one in listed}
+
+
+def test_an_apply_after_the_switch_keeps_it_and_one_in_the_middle_is_refused(maker: SiteMaker) -> None:
+    cooperative = tenant(NAME)
+    apply(maker.site(cooperative), NAME)
+    before, tenancy = _policies(maker), _tenancy(maker)
+    secret = (_names(maker).apps_namespace, "data-store", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY")
+    credentials = maker.secret_values(*secret)
+
+    tenancy.widen(AWAY)
+    assert _policies(maker) - before == {"to-postgres-next", "to-objects-next"}
+    tenancy.note(NOW, moved=False, moving=True)
+    maker.sql(f"ALTER ROLE {_names(maker).application_role} NOLOGIN")
+    with pytest.raises(DataStoreMoving, match="its data store is on its way by the migration out"):
+        apply(maker.site(cooperative), NAME)
+    with pytest.raises(DataStoreMoving):
+        look(maker.site(cooperative), NAME, repair=True)
+    assert not _logs_in(maker)
+
+    tenancy.lead(AWAY)
+    tenancy.note(NOW, moved=True)
+    tenancy.narrow(AWAY)
+    assert _leads_to(maker) == [["203.0.113.10"], 5433]
+    assert _policies(maker) == before
+    apply(maker.site(cooperative), NAME)
+    assert _leads_to(maker) == [["203.0.113.10"], 5433]
+    assert not _logs_in(maker)
+    assert maker.secret_values(*secret) == credentials
+    found = look(maker.site(cooperative), NAME)[NAME].found
+    assert [change.resource for change in found.resources] == []
+
+    maker.sql(f"ALTER ROLE {_names(maker).application_role} LOGIN")
+    assert look(maker.site(cooperative), NAME, repair=True)[NAME].repaired is not None
+    assert not _logs_in(maker), "who lifts the fence by hand is drift"
+
+    tenancy.lead(tenancy.home)
+    tenancy.note(NOW, moved=False)
+    apply(maker.site(cooperative), NAME)
+    assert _leads_to(maker) == [[maker.platform().postgres.pods.host], maker.platform().postgres.pods.port]
+    assert _logs_in(maker)
+    assert maker.secret_values(*secret) == credentials
+    record = read_place(maker.site().records(), NAME)
+    assert record is not None
+    assert not record.moved

@@ -1,0 +1,1 @@
+"""Moving a bucket between two S3 servers that really run."""

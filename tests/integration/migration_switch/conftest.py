@@ -1,0 +1,258 @@
+"""A cooperative that is applied (its Services, policies and Secret are in a cluster) and whose data store may switch.
+
+Database and bucket have the same names on both sides, as the applications need it, and the application's access key
+opens both buckets. The client of the tests goes where it is let in: it knows no Service.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.datastore.credentials import AccessKey
+from provisioner.datastore.marks import to_comment
+from provisioner.embedded.objects import ObjectsPart
+from provisioner.migration.objects_bucket import Bucket, open_bucket_as
+from provisioner.migration.objects_listing import chains
+from tests.cluster_objects import ClusterObjects, serving
+from tests.conftest import Servers, running_servers
+from tests.data_stores import administrator_key, objects_access_of
+from tests.integration.migration_commands.conftest import PLATFORM, TABLES, World
+from tests.integration.migration_objects.worlds import Store
+from tests.postgres_servers import PostgresServer, running_postgres
+
+NAME = "rice-out"
+HOME, AWAY = ("10.0.5.10", 5432), ("10.0.9.10", 5433)
+HOME_OBJECTS, AWAY_OBJECTS = ("10.0.5.20", 8333), ("10.0.9.20", 9000)
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+MIGRATION = """\
+apiVersion: coopctl.dev/v1
+kind: DataStoreMigration
+metadata: {{name: rice-out}}
+spec:
+  cooperative: {cooperative}
+  scope: all
+  mode: {mode}
+  target:
+    postgres: {{dsn: {{env: TARGET_DSN}}, pods: {{address: 10.0.9.10, port: 5433}}}}
+    objects:
+      endpoint: "{objects}"
+      bucket: {bucket}
+      credentials: {{env: TARGET_KEY}}
+      pods: {{address: 10.0.9.20, port: 9000}}
+  cutover: {cutover}
+"""
+DUMPS = "  dumps: {{location: dumps, recipient: {recipient}}}\n"
+
+
+@dataclass(kw_only=True)
+class Switching(World):
+    """The world of a switch."""
+
+    cluster: ClusterObjects
+    target_objects: Servers
+    target_admin: Bucket
+    target_app: Bucket
+
+    def write_migration(self, *, mode: str = "online", cutover: str = "{}") -> None:
+        text = MIGRATION.format(
+            cooperative=self.bucket.tenant.names.cooperative,
+            objects=self.target_objects.objects_url,
+            bucket=self.bucket.name,
+            mode=mode,
+            cutover=cutover,
+        )
+        file = self.root / "migrations" / f"{NAME}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+    def prepare(self) -> None:
+        """Copy and verify everything."""
+        for command in ("start", "verify"):
+            code, shown, said = self.run("migrate", command, NAME)
+            assert code == 0, shown + said
+
+    def killed(self, command: str, *, at: str) -> tuple[int, str]:
+        """Run a command that kills itself ``at`` a call (see disturbing.py); gives its exit code and what it said."""
+        return self._disturbed(command, at=at)
+
+    def spoiled(self, command: str, *, after: str, statement: str) -> tuple[int, str]:
+        """Run a command, and ``statement`` at the target as soon as the function ``after`` has returned."""
+        return self._disturbed(command, at=f"spoil:{after}", environment={"SPOILING": statement})
+
+    def _disturbed(self, command: str, *, at: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
+        argv = [sys.executable, "-m", "tests.integration.migration_switch.disturbing", at]
+        argv += ["migrate", command, NAME, "--yes", "--estate", str(self.root)]
+        done = subprocess.run(
+            argv,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment, **(environment or {})},
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stderr
+
+    def led_to(self) -> dict[str, tuple[str, int]]:
+        """Where each Service leads."""
+        namespace = self.bucket.tenant.names.data_namespace
+        root = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        found = {store: self.cluster.objects[f"{root}/{store}-coopctl"] for store in ("postgres", "objects")}
+        return {store: (one["endpoints"][0]["addresses"][0], one["ports"][0]["port"]) for store, one in found.items()}
+
+    def reachable(self) -> dict[str, list[str]]:
+        """Which addresses each policy of the applications' namespace opens."""
+        namespace = self.bucket.tenant.names.apps_namespace
+        root = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/"
+        return {
+            path.removeprefix(root): [peer["ipBlock"]["cidr"] for rule in one["spec"]["egress"] for peer in rule["to"]]
+            for path, one in self.cluster.objects.items()
+            if path.startswith(root)
+        }
+
+    def target_bodies(self) -> dict[str, list[bytes | None]]:
+        """As ``bucket.bodies()``, at the target."""
+        return {
+            key: [None if one.marker else self.target_admin.read(one, start=0, size=one.size) for one in chain]
+            for key, chain in chains(self.target_admin)
+        }
+
+    def record(self) -> Any:
+        """What is recorded of the data store's place."""
+        [file] = (self.root / ".coopctl").rglob(f"data-store/{self.bucket.tenant.names.cooperative}.json")
+        return json.loads(file.read_text())
+
+
+def made_cluster(store: Store) -> ClusterObjects:
+    """What an apply has made of the tenant, as far as a migration touches it."""
+    names, objects = store.tenant.names, dict[str, dict[str, Any]]()
+    for part in (names.apps_namespace, names.data_namespace):
+        for name, (address, port) in {"postgres": HOME, "objects": HOME_OBJECTS}.items():
+            objects[f"/apis/networking.k8s.io/v1/namespaces/{part}/networkpolicies/to-{name}"] = {
+                "metadata": {"name": f"to-{name}", "namespace": part, "labels": {"coopctl.dev/part": "apps"}},
+                "spec": {
+                    "podSelector": {},
+                    "policyTypes": ["Egress"],
+                    "egress": [{"to": [{"ipBlock": {"cidr": f"{address}/32"}}], "ports": [{"port": port}]}],
+                },
+            }
+    for name, (address, port) in {"postgres": HOME, "objects": HOME_OBJECTS}.items():
+        where = f"/apis/discovery.k8s.io/v1/namespaces/{names.data_namespace}/endpointslices/{name}-coopctl"
+        objects[where] = {
+            "metadata": {"name": f"{name}-coopctl"},
+            "endpoints": [{"addresses": [address]}],
+            "ports": [{"name": name, "port": port}],
+        }
+    secret = {"AWS_ACCESS_KEY_ID": store.key.id, "AWS_SECRET_ACCESS_KEY": store.key.secret.reveal()}
+    objects[f"/api/v1/namespaces/{names.apps_namespace}/secrets/data-store"] = {
+        "data": {name: base64.b64encode(value.encode()).decode() for name, value in secret.items()}
+    }
+    return ClusterObjects(objects=objects)
+
+
+@pytest.fixture(scope="session")
+def source_server(open_folder: Path) -> Iterator[PostgresServer]:
+    """The platform's server."""
+    with running_postgres(open_folder / "switch-source") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def target_server(open_folder: Path) -> Iterator[PostgresServer]:
+    """The cooperative's own server."""
+    with running_postgres(open_folder / "switch-target") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def objects_server(open_folder: Path) -> Iterator[Servers]:
+    """The platform's S3 server."""
+    folder = open_folder / "switch-objects"
+    with running_servers(folder, run=open_folder / "switch-run", parts=(ObjectsPart(),)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def target_objects(open_folder: Path) -> Iterator[Servers]:
+    """The cooperative's own S3 server."""
+    folder = open_folder / "switch-target-objects"
+    with running_servers(folder, run=open_folder / "switch-target-run", parts=(ObjectsPart(),)) as running:
+        yield running
+
+
+@pytest.fixture
+def switching(
+    source_server: PostgresServer,
+    target_server: PostgresServer,
+    objects_server: Servers,
+    target_objects: Servers,
+    tmp_path: Path,
+) -> Iterator[Switching]:
+    """A cooperative with rows and objects, applied, and a target that is ready for it."""
+    bucket = Store(objects_server, versioning=True)
+    names = bucket.tenant.names
+    source_server.execute(f"CREATE DATABASE {names.database} TEMPLATE template0")
+    source_server.execute(TABLES.format(db=names.database), database=names.database)
+    source_server.execute(f"COMMENT ON DATABASE {names.database} IS '{to_comment(bucket.tenant.mark)}'")
+    target_server.execute(f"CREATE DATABASE {names.database} TEMPLATE template0")
+    target_server.execute(f"REVOKE ALL ON DATABASE {names.database} FROM PUBLIC")
+    for number in range(3):
+        bucket.put(f"scans/{number}", b"scan" * number, ContentType="image/png")
+    there = objects_access_of(target_objects)
+    admin_key = administrator_key(target_objects.objects_credentials)
+    admin = open_bucket_as(bucket.name, there, key=admin_key)
+    admin.s3.create_bucket(Bucket=bucket.name)
+    let_in(target_objects, name=names.objects_identity, key=bucket.key, bucket=bucket.name)
+    target = target_server.side(names.database)
+    platform = PLATFORM.format(
+        port=source_server.port,
+        objects=objects_server.objects_url,
+        credentials=objects_server.objects_credentials,
+    )
+    (tmp_path / "platform.yaml").write_text(platform + DUMPS.format(recipient=RECIPIENT))
+    (tmp_path / "cooperatives").mkdir()
+    (tmp_path / "cooperatives" / f"{names.cooperative}.yaml").write_text("")
+    with serving(made_cluster(bucket)) as cluster:
+        cluster.kubeconfig(tmp_path / "kubeconfig")
+        world = Switching(
+            root=tmp_path,
+            source_server=source_server,
+            source=source_server.side(names.database),
+            target_server=target_server,
+            target=target,
+            bucket=bucket,
+            target_bucket=bucket,
+            cluster=cluster,
+            target_objects=target_objects,
+            target_admin=admin,
+            target_app=open_bucket_as(bucket.name, there, key=bucket.key),
+            environment={
+                "SOURCE_PASSWORD": source_server.password.reveal(),
+                "TARGET_DSN": f"postgresql://postgres:{target.password.reveal()}@127.0.0.1:{target.port}"
+                f"/{target.database}?sslmode=disable",
+                "TARGET_KEY": f"{admin_key.id}:{admin_key.secret.reveal()}",
+            },
+        )
+        world.write_migration()
+        yield world
+    bucket.retire()
+
+
+def let_in(servers: Servers, *, name: str, key: AccessKey, bucket: str) -> None:
+    """Make an identity with a given access key, as the cooperative does on its own server."""
+    actions = ",".join(f"{action}:{bucket}" for action in ("Read", "Write", "List", "Tagging"))
+    command = (
+        f"s3.configure -user {name} -access_key {key.id} -secret_key {key.secret.reveal()} -actions {actions} -apply"
+    )
+    weed = Path(sys.executable).parent / "weed"
+    argv = [str(weed), "shell", f"-master=127.0.0.1:{servers.objects_master_port}"]
+    done = subprocess.run(argv, check=False, input=f"{command}\nexit\n", text=True, capture_output=True, timeout=60)
+    assert name in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,44 @@
+"""`coopctl images build --used` builds what the estate's cooperatives have chosen, and coopctl's own, and no more."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli import main, wiring
+from provisioner.errors import ExitCode
+
+PILOT = Path("examples/pilot")
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Path:
+    """The pilot estate: its cooperatives have chosen the portal alone."""
+    folder = tmp_path / "협동조합 estate"
+    shutil.copytree(PILOT, folder, ignore=shutil.ignore_patterns(".coopctl", "images.lock"))
+    return folder
+
+
+def used(folder: Path) -> tuple[str, ...]:
+    """The names of the images that are built with `--used`."""
+    estate = wiring.open_estate(folder)
+    return wiring.used_images(estate, catalogue=wiring.open_catalogue(estate=estate))
+
+
+def test_an_image_that_nobody_chose_is_left_out(estate: Path) -> None:
+    assert used(estate) == ("portal", "probe")
+
+
+def test_a_solution_that_one_cooperative_chose_brings_its_image(estate: Path) -> None:
+    descriptor = estate / "cooperatives" / "plastics.yaml"
+    chosen = descriptor.read_text().replace("- {name: portal}", "- {name: portal}\n    - {name: ledger}")
+    descriptor.write_text(chosen)
+
+    assert used(estate) == ("portal", "tryton", "probe")
+
+
+def test_names_beside_used_are_refused(estate: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main.run(["images", "build", "portal", "--used", "--estate", str(estate)])
+
+    assert code is ExitCode.USAGE
+    assert "hint: leave out the names, or --used" in capsys.readouterr().err

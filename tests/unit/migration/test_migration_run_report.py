@@ -1,0 +1,86 @@
+"""The report of a run: what it tells people in both languages and both forms, and that it shows nothing as markup."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind, StepRecord, StepState
+from provisioner.migration.run_report import Language, as_page, as_text, report_of
+
+START = datetime(2026, 12, 5, 13, tzinfo=UTC)
+ROWS = {"scope": "changed", "tables": 2, "rows": 2400, "definitions": 61, "differences": 0, "named": []}
+OBJECTS = {"keys": 3, "versions": 4, "size": 12, "differences": 1, "named": ["<b>scans/1</b> (version 1): bytes"]}
+
+
+def _step(phase: Phase, name: str, **result: object) -> StepRecord:
+    return StepRecord(
+        phase=phase,
+        step=name,
+        state=StepState.DONE,
+        begun=START,
+        ended=START + timedelta(seconds=1.5),
+        result=result,  # type: ignore[arg-type]  # JSON's own types
+    )
+
+
+RUN = Run(
+    number=2,
+    kind=RunKind.MIGRATION,
+    fingerprint="a" * 64,
+    begun=START,
+    content={},
+    steps=(
+        _step(Phase.CUTOVER, "verify", postgres=ROWS),
+        _step(Phase.CUTOVER, "last-objects", objects=OBJECTS),
+        _step(Phase.CUTOVER, "open", outageSeconds=0.412),
+    ),
+)
+
+
+def _text(run: Run, language: Language) -> str:
+    return as_text(report_of(run, migration="rice-out", cooperative="rice-processing", language=language))
+
+
+def test_a_switched_migration_is_told_with_its_outage_and_what_was_compared() -> None:
+    shown = _text(RUN, "en")
+    assert "Moving a data store: rice-out" in shown
+    assert "State: the applications work at the target; a way back is kept" in shown
+    assert "Applications waited: 0.41 s" in shown
+    assert "- cutover | last-objects | done | 1.50 s" in shown
+    assert "cutover, verify: Rows: 2 tables with 2,400 rows compared (changed), 61 definitions" in shown
+    assert "Nothing differs." in shown
+    assert "1 differences:" in shown
+    assert "Signed off: Name, date" in shown
+
+
+def test_the_same_is_told_in_korean() -> None:
+    shown = _text(RUN, "ko")
+    assert "데이터 저장소 이전 보고서: rice-out" in shown
+    assert "응용 프로그램 대기 시간: 0.41초" in shown
+    assert "행: 표 2개, 행 2,400개 비교(마지막 검증 이후 변경분), 정의 61개" in shown
+    assert "차이가 없습니다." in shown
+
+
+def test_an_outage_that_a_kill_has_lost_is_not_made_up() -> None:
+    lost = replace(RUN, steps=(_step(Phase.CUTOVER, "open", foundOpen=True),))
+    assert "Applications waited: not known" in _text(lost, "en")
+
+
+def test_a_finished_run_names_its_end_and_its_dump() -> None:
+    ended = replace(
+        RUN, ended=START, ending=RunEnding.FINALISED, result={"dump": "dumps/rice", "keepDumpUntil": "2027-12-05"}
+    )
+    shown = _text(ended, "ko")
+    assert "상태: 완료" in shown
+    assert "최종 덤프: dumps/rice" in shown
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_page_stands_alone_and_shows_what_it_is_given_as_text(language: Language) -> None:
+    page = as_page(report_of(RUN, migration="rice-out", cooperative="<script>", language=language))
+    assert page.startswith("<!DOCTYPE html>")
+    assert f'<html lang="{language}">' in page
+    assert "<script>" not in page
+    assert "&lt;b&gt;scans/1&lt;/b&gt;" in page
+    assert page.count("<table>") == page.count("</table>") == 2

@@ -1,0 +1,3 @@
+module coopctl/toolchain/pause
+
+go 1.25.0

@@ -1,0 +1,3 @@
+module coopctl/toolchain/probe
+
+go 1.25.0
