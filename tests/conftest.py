@@ -2,18 +2,17 @@
 
 import logging
 import os
-import random
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from provisioner.descriptor.endpoints import EmbeddedEndpoints, EmbeddedFiles
+from provisioner.descriptor.endpoints import EmbeddedFiles
 from provisioner.descriptor.estate import Estate
 from provisioner.embedded import platform, ports
 from provisioner.embedded.node import NodeKind
@@ -22,6 +21,7 @@ from provisioner.embedded.postgres import PostgresPart
 from provisioner.embedded.process import Part, Surroundings
 from provisioner.embedded.supervisor import Supervisor
 from provisioner.toolchain import Toolchain
+from tests.free_ports import claimed_endpoints
 
 # gRPC makes its threads anew around each fork, where the forking thread is: a test in a network namespace of its own
 # would move them there for good. (gRPC, doc/fork_support.md; read when gRPC is first used.)
@@ -46,24 +46,12 @@ class Servers:
     objects_credentials: Path
 
 
-def free_endpoints() -> EmbeddedEndpoints:
-    """Free ports, at a random place so that test runs beside each other do not choose the same."""
-    shift = random.randrange(0, 6000)  # noqa: S311 - no secret
-    default = EmbeddedEndpoints()
-    moved = {
-        field.name: getattr(default, field.name) + shift
-        for field in fields(default)
-        if isinstance(getattr(default, field.name), int)
-    }
-    return ports.choose(replace(default, **moved))
-
-
 def surroundings_at(folder: Path, *, run: Path) -> Surroundings:
     """Surroundings of an embedded platform without a node in ``folder``."""
     return Surroundings(
         estate_root=folder,
         files=EmbeddedFiles(root=folder),
-        endpoints=free_endpoints(),
+        endpoints=claimed_endpoints(),
         run=run,
         tools={"weed": Path(sys.executable).parent / "weed"},
         real_node=False,

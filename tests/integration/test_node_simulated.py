@@ -21,7 +21,7 @@ from provisioner.embedded.process import Surroundings
 from provisioner.embedded.supervisor import Supervisor, wait_until
 from provisioner.plan.manifest import Manifest
 from provisioner.toolchain import Toolchain
-from tests.conftest import free_endpoints
+from tests.free_ports import claimed_endpoints
 
 pytestmark = pytest.mark.cluster
 
@@ -66,7 +66,7 @@ def simulated(toolchain: Toolchain) -> Iterator[SimulatedWorld]:
     surroundings = Surroundings(
         estate_root=folder,
         files=EmbeddedFiles(root=folder),
-        endpoints=free_endpoints(),
+        endpoints=claimed_endpoints(),
         run=folder / "run",
         tools=tools,
         real_node=False,

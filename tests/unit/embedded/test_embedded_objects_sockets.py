@@ -10,13 +10,14 @@ import pytest
 from provisioner.descriptor.endpoints import EmbeddedEndpoints
 from provisioner.embedded.objects import ObjectsPart, foreign_sockets, own_sockets
 from provisioner.errors import CoopctlError
-from tests.conftest import free_endpoints, surroundings_at
+from tests.conftest import surroundings_at
+from tests.free_ports import claimed_endpoints
 
 
 @pytest.fixture
 def endpoints() -> Iterator[EmbeddedEndpoints]:
     """Free ports, whose sockets are removed after the test."""
-    chosen = free_endpoints()
+    chosen = claimed_endpoints()
     yield chosen
     for path in own_sockets(chosen):
         path.unlink(missing_ok=True)
