@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from cli import options
-from provisioner.errors import ExitCode
+from cli import completion, options
+from provisioner.errors import ExitCode, UsageError
 
 
 @click.group()
@@ -13,7 +13,7 @@ def dev() -> None:
     """Run the embedded platform on this machine: Kubernetes, PostgreSQL, S3 and a registry, to try and to test."""
 
 
-@dev.command(epilog="Example: coopctl dev up --node simulated")
+@dev.command(epilog="Example: coopctl dev up --target")
 @click.option(
     "--node",
     type=click.Choice(["auto", "real", "simulated"]),
@@ -21,19 +21,74 @@ def dev() -> None:
     show_default=True,
     help="real: pods run and policies are enforced (root, Linux); simulated: pods are only played.",
 )
+@click.option(
+    "--target/--no-target",
+    default=None,
+    help="Also a second PostgreSQL and S3, to move a data store to (see `coopctl dev target`); it stays until"
+    " --no-target, which keeps its data.",
+)
+@click.option(
+    "--target-postgres",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder with postgres and initdb of the target, where that is to be of another version.",
+)
 @options.events
 @options.estate
 @options.output
-def up(*, node: str, events: bool, estate_path: Path | None, output: str) -> None:
+def up(
+    *,
+    node: str,
+    target: bool | None,
+    target_postgres: Path | None,
+    events: bool,
+    estate_path: Path | None,
+    output: str,
+) -> None:
     """Start what does not run yet; harmless when all runs. Data of earlier runs is there again."""
     from cli import wiring
     from cli.views import dev as view
     from cli.views.telling import teller
     from provisioner.embedded import platform
 
-    estate, report = wiring.open_estate(estate_path), teller(events=events)
-    status = platform.up(estate, toolchain=wiring.open_toolchain(), node=node, report=report)
+    if target is False and target_postgres is not None:
+        raise UsageError("--no-target has no --target-postgres", hint="leave one of them out")
+    status = platform.up(
+        wiring.open_estate(estate_path),
+        toolchain=wiring.open_toolchain(),
+        node=node,
+        target=target,
+        target_programs=target_postgres,
+        report=teller(events=events),
+    )
     view.show_status(status, output=output)
+
+
+@dev.command(epilog="Example: coopctl dev target rice-processing")
+@click.argument("name", shell_complete=completion.cooperatives)
+@options.events
+@options.estate
+@options.output
+def target(*, name: str, events: bool, estate_path: Path | None, output: str) -> None:
+    """Get the target's servers ready for the data store of cooperative NAME, and write the migration there.
+
+    Made is what a cooperative makes on its own servers before it moves: the database, the bucket, and an identity with
+    the access key of its applications. The document is migrations/NAME-target.yaml; one that exists stays as it is.
+    """
+    import os
+
+    from cli import wiring
+    from cli.views import dev as view
+    from cli.views.telling import teller
+    from provisioner.operations.target_readying import ready_target
+
+    ready = ready_target(
+        wiring.open_estate(estate_path),
+        name,
+        toolchain=wiring.open_toolchain(),
+        environment=os.environ,
+        report=teller(events=events),
+    )
+    view.show_target(ready, output=output)
 
 
 @dev.command(epilog="Example: coopctl dev status --output json")

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cli.views import human, json
+from provisioner.descriptor.endpoints import EmbeddedEndpoints, EmbeddedFiles
 from provisioner.embedded.platform import EmbeddedStatus
 from provisioner.embedded.supervisor import ProcessState
 from provisioner.errors import UsageError
+from provisioner.operations.target_readying import ReadyTarget
 
 
 def show_status(status: EmbeddedStatus, *, output: str) -> None:
@@ -45,6 +47,19 @@ def status_document(status: EmbeddedStatus) -> dict[str, Any]:
         ],
         "places": _places(status),
     }
+
+
+def show_target(ready: ReadyTarget, *, output: str) -> None:
+    """Show what is there for a data store to move to, and how to go on."""
+    if output == "json":
+        json.write("EmbeddedTarget", {**asdict(ready), "document": str(ready.document)})
+        return
+    rows = [("database", ready.database), ("bucket", ready.bucket), ("identity", ready.identity)]
+    out = human.stdout()
+    out.print(human.table("on the target", "name", rows=rows))
+    out.print()
+    verb = "wrote" if ready.written else "kept"
+    out.print(f"{verb} {ready.document}; next: coopctl migrate preflight {ready.migration}", markup=False)
 
 
 def show_log_names(names: Sequence[str], *, output: str) -> None:
@@ -95,10 +110,18 @@ def _state(process: ProcessState) -> str:
 
 def _places(status: EmbeddedStatus) -> dict[str, str]:
     ports, files = status.endpoints, status.files
+    target = status.target
     return {
         "kubeconfig": str(files.kubeconfig),
-        "postgres": f"127.0.0.1:{ports.postgres} (user postgres, password in {files.postgres_password})",
-        "objects": f"http://127.0.0.1:{ports.objects} (keys in {files.objects_credentials})",
+        **_stores(ports, files),
         "registry": f"127.0.0.1:{ports.registry}",
         "ingress": f"http://127.0.0.1:{ports.ingress_http}",
+        **({f"target {name}": at for name, at in _stores(target.endpoints, target.files).items()} if target else {}),
+    }
+
+
+def _stores(ports: EmbeddedEndpoints, files: EmbeddedFiles) -> dict[str, str]:
+    return {
+        "postgres": f"127.0.0.1:{ports.postgres} (user postgres, password in {files.postgres_password})",
+        "objects": f"http://127.0.0.1:{ports.objects} (keys in {files.objects_credentials})",
     }

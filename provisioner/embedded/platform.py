@@ -11,7 +11,7 @@ down: processes, then what the parts left on the machine, then (only with ``dele
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from provisioner.embedded.private_files import write_private
 from provisioner.embedded.process import Part, ProcessSpec, Report, Surroundings
 from provisioner.embedded.registry import RegistryPart
 from provisioner.embedded.supervisor import ProcessState, Supervisor
+from provisioner.embedded.target import TargetPart, TargetServers, recorded_target, target_files, target_servers
 from provisioner.errors import CoopctlError, Interrupted
 
 AUTO = "auto"
@@ -42,21 +43,26 @@ class Tools(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What was decided at the last up: the node, and where the programs are."""
+    """What was decided at the last up: the node, where the programs are, and whether there is a target."""
 
     node: NodeChoice
     tools: Mapping[str, Path]
+    target: TargetPart | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedStatus:
-    """The embedded platform as it is now; ``node`` is None if it was never started (or deleted)."""
+    """The embedded platform as it is now; ``node`` is None if it was never started (or deleted).
+
+    ``target`` is where the servers are that data stores can be moved to, if they were asked for.
+    """
 
     estate: Path
     node: node.NodeDescription | None
     processes: tuple[ProcessState, ...]
     endpoints: EmbeddedEndpoints
     files: EmbeddedFiles
+    target: TargetServers | None = None
     started: tuple[str, ...] = ()
 
     @property
@@ -65,8 +71,19 @@ class EmbeddedStatus:
         return bool(self.processes) and all(process.ready for process in self.processes)
 
 
-def up(estate: Estate, *, toolchain: Tools, node: str = AUTO, report: Report) -> EmbeddedStatus:
+def up(
+    estate: Estate,
+    *,
+    toolchain: Tools,
+    node: str = AUTO,
+    target: bool | None = None,
+    target_programs: Path | None = None,
+    report: Report,
+) -> EmbeddedStatus:
     """Bring the embedded platform of ``estate`` up; harmless when it is; ``node`` is one of NODE_CHOICES.
+
+    With ``target`` there are servers to move a data store to as well, PostgreSQL from the folder ``target_programs``;
+    without they are stopped, and their data stays; None leaves it as it was.
 
     Raises CoopctlError that names what is in the way and its remedy; Interrupted at SIGINT: the same command goes on.
     """
@@ -76,7 +93,16 @@ def up(estate: Estate, *, toolchain: Tools, node: str = AUTO, report: Report) ->
     supervisor = Supervisor(files.root, report=report)
     try:
         with supervisor.exclusive():
-            return _up(estate, files=files, supervisor=supervisor, toolchain=toolchain, wanted=node, report=report)
+            choice = _settled_node(estate, files=files, supervisor=supervisor, wanted=node, report=report)
+            there = _settled_target(files, wanted=target, programs=target_programs)
+            return _up(
+                estate,
+                files=files,
+                supervisor=supervisor,
+                toolchain=toolchain,
+                settings=Settings(node=choice, tools={}, target=there),
+                report=report,
+            )
     except KeyboardInterrupt as interrupt:
         raise Interrupted(
             "interrupted; what was started keeps running", hint="run `coopctl dev up` to go on, or `coopctl dev down`"
@@ -115,10 +141,10 @@ def down(estate: Estate, *, delete: bool = False, report: Report) -> tuple[str, 
 
 def doomed(estate: Estate) -> tuple[str, ...]:
     """What ``down --delete`` would destroy, for the question."""
-    data = embedded_files(estate.root).root / "data"
-    if not data.exists():
-        return ()
-    return tuple(f"{folder} ({folders.in_words(folders.size(folder))})" for folder in sorted(data.iterdir()))
+    files = embedded_files(estate.root)
+    places = [place.root / "data" for place in (files, target_files(files))]
+    found = [folder for data in places if data.exists() for folder in sorted(data.iterdir())]
+    return tuple(f"{folder} ({folders.in_words(folders.size(folder))})" for folder in found)
 
 
 def read_log(estate: Estate, *, name: str, lines: int) -> tuple[str, ...]:
@@ -137,22 +163,42 @@ def log_names(estate: Estate) -> tuple[str, ...]:
 
 
 def _up(
-    estate: Estate, *, files: EmbeddedFiles, supervisor: Supervisor, toolchain: Tools, wanted: str, report: Report
+    estate: Estate,
+    *,
+    files: EmbeddedFiles,
+    supervisor: Supervisor,
+    toolchain: Tools,
+    settings: Settings,
+    report: Report,
 ) -> EmbeddedStatus:
-    choice = _settled_node(estate, files=files, supervisor=supervisor, wanted=wanted, report=report)
     ports.settled_endpoints(files, usable=lambda endpoints: not foreign_sockets(endpoints))
-    parts = _parts(choice)
+    parts = _parts(settings)
     tools = toolchain.ensure(sorted({tool for part in parts for tool in part.tools}), report=report)
-    settings = Settings(node=choice, tools=tools)
+    settings = replace(settings, tools=tools)
     _write_settings(settings, files=files)
     surroundings = _surroundings(estate, files=files, settings=settings)
     folders.make_run_folder(surroundings.run)
     for part in parts:
         part.prepare(surroundings)
     started = supervisor.start(_specs(parts, surroundings))
+    if settings.target is None:
+        TargetPart().remove(surroundings)
     for part in parts:
         part.complete(surroundings)
     return _status(surroundings, settings=settings, supervisor=supervisor, started=started)
+
+
+def _settled_target(files: EmbeddedFiles, *, wanted: bool | None, programs: Path | None) -> TargetPart | None:
+    """The target to have: as it was, unless something else is asked for that can be had."""
+    held = _read_settings(files)
+    was = held.target if held else None
+    if wanted is None:
+        wanted = was is not None or programs is not None
+    if not wanted:
+        return None
+    target = TargetPart(programs=programs.resolve()) if programs else was or TargetPart()
+    target.require_programs(files)
+    return target
 
 
 def _settled_node(
@@ -172,9 +218,10 @@ def _settled_node(
     return choice
 
 
-def _parts(choice: NodeChoice) -> tuple[Part, ...]:
+def _parts(settings: Settings) -> tuple[Part, ...]:
     # The node first: it makes the bridge on which servers listen.
-    return (node.part(choice), PostgresPart(), ObjectsPart(), RegistryPart(), ControlPlanePart())
+    own = (node.part(settings.node), PostgresPart(), ObjectsPart(), RegistryPart(), ControlPlanePart())
+    return (*own, settings.target) if settings.target else own
 
 
 def _specs(parts: Iterable[Part], surroundings: Surroundings) -> tuple[ProcessSpec, ...]:
@@ -187,9 +234,10 @@ def _status(
     return EmbeddedStatus(
         estate=surroundings.estate_root,
         node=node.describe(settings.node),
-        processes=supervisor.states(_specs(_parts(settings.node), surroundings)),
+        processes=supervisor.states(_specs(_parts(settings), surroundings)),
         endpoints=surroundings.endpoints,
         files=surroundings.files,
+        target=target_servers(surroundings.files) if settings.target else None,
         started=started,
     )
 
@@ -205,7 +253,7 @@ def _remove(estate: Estate, *, files: EmbeddedFiles) -> None:
     except CoopctlError:
         endpoints = EmbeddedEndpoints()
     surroundings = _surroundings(estate, files=files, settings=settings, endpoints=endpoints)
-    for part in _parts(settings.node):
+    for part in _parts(replace(settings, target=settings.target or TargetPart())):
         part.remove(surroundings)
     folders.delete(surroundings.run)
 
@@ -213,7 +261,7 @@ def _remove(estate: Estate, *, files: EmbeddedFiles) -> None:
 def _unknown_settings() -> Settings:
     # A real node's part takes away only what this estate claimed, so that assuming one is harmless.
     kind = NodeKind.REAL if os.geteuid() == 0 else NodeKind.SIMULATED
-    return Settings(node=NodeChoice(kind=kind, reason="unknown"), tools={})
+    return Settings(node=NodeChoice(kind=kind, reason="unknown"), tools={}, target=None)
 
 
 def _surroundings(
@@ -235,14 +283,18 @@ def _settings_file(files: EmbeddedFiles) -> Path:
 
 def _write_settings(settings: Settings, *, files: EmbeddedFiles) -> None:
     tools = {name: str(path) for name, path in settings.tools.items()}
-    write_private(_settings_file(files), json.dumps({"node": asdict(settings.node), "tools": tools}, indent=2))
+    target = settings.target.recorded() if settings.target else None
+    content = {"node": asdict(settings.node), "tools": tools, "target": target}
+    write_private(_settings_file(files), json.dumps(content, indent=2))
 
 
 def _read_settings(files: EmbeddedFiles) -> Settings | None:
     try:
         content = json.loads(_settings_file(files).read_text())
         chosen = NodeChoice(kind=NodeKind(content["node"]["kind"]), reason=content["node"]["reason"])
-        return Settings(node=chosen, tools={name: Path(path) for name, path in content["tools"].items()})
+        tools = {name: Path(path) for name, path in content["tools"].items()}
+        # Settings of the time before there were targets tell of none.
+        return Settings(node=chosen, tools=tools, target=recorded_target(content.get("target")))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

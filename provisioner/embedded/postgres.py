@@ -23,7 +23,7 @@ from provisioner.embedded.certificates import Authority, KeyPair, Subject, seria
 from provisioner.embedded.ports import LOOPBACK
 from provisioner.embedded.private_files import generated, private_folder, write_if_changed, write_private
 from provisioner.embedded.process import ProcessSpec, ReadyProbe, Surroundings
-from provisioner.errors import CoopctlError, NotFound, NotPermitted
+from provisioner.errors import CoopctlError, NotFound, NotPermitted, UsageError
 
 ADMIN = "postgres"
 ACCOUNT = "postgres"
@@ -61,8 +61,13 @@ _SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresPart:
-    """PostgreSQL as a part of the embedded platform; ``settings`` go over the built-in ones (tests use it)."""
+    """PostgreSQL as a part of the embedded platform.
 
+    ``programs`` is the folder with postgres, initdb and pg_isready (None: the newest that `find_programs` finds);
+    ``settings`` go over the built-in ones.
+    """
+
+    programs: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -90,7 +95,7 @@ class PostgresPart:
         )
         authority.issue("server", subject, owner=account)
         if not (data / "PG_VERSION").exists():
-            _make_cluster(data, password=password, account=account)
+            _make_cluster(data, programs=programs_for(data, folder=self.programs), password=password, account=account)
         _install_certificate(authority, data=data, account=account)
         write_if_changed(data / "postgresql.conf", self._configuration(surroundings), owner=account)
         write_if_changed(data / "pg_hba.conf", _hba(), owner=account)
@@ -98,7 +103,7 @@ class PostgresPart:
     def specs(self, surroundings: Surroundings) -> tuple[ProcessSpec, ...]:
         """The server."""
         data = surroundings.data(self.name)
-        programs = find_programs(_major(data))
+        programs = programs_for(data, folder=self.programs)
         port = surroundings.endpoints.postgres
         check = (str(programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port), "-t", "1")
         return (
@@ -169,6 +174,28 @@ def find_programs(major: int | None = None) -> Path:
     raise NotFound(f"{wanted} is not installed", hint=f"run `make system`, or apt-get install postgresql-{major or 15}")
 
 
+def programs_for(data: Path, *, folder: Path | None) -> Path:
+    """The folder with the programs of the version that ``data`` is of, or, where there is none yet, the newest.
+
+    A ``folder`` that is named must be that. Raises NotFound, and UsageError for one with another version.
+    """
+    major = _major(data)
+    if folder is None:
+        return find_programs(major)
+    found = program_major(folder)
+    if found is None or found < OLDEST_MAJOR:
+        raise NotFound(
+            f"{folder} does not hold PostgreSQL {OLDEST_MAJOR} or newer",
+            hint="name the folder with postgres, initdb and pg_isready",
+        )
+    if major not in {None, found}:
+        raise UsageError(
+            f"the data in {data} is of PostgreSQL {major}, and {folder} holds PostgreSQL {found}",
+            hint=f"name a folder with PostgreSQL {major}",
+        )
+    return folder
+
+
 def require_entry(folder: Path, *, account: str) -> None:
     """Raise NotPermitted, with the remedy, unless ``account`` may enter ``folder`` and all folders above it."""
     identity = pwd.getpwnam(account)
@@ -206,13 +233,12 @@ def _major(data: Path) -> int | None:
     return int(version.read_text()) if version.exists() else None
 
 
-def _make_cluster(data: Path, *, password: str, account: str | None) -> None:
+def _make_cluster(data: Path, *, programs: Path, password: str, account: str | None) -> None:
     fresh = data.with_name(f"{data.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     private_folder(fresh, owner=account)
     password_file = data.with_name(f"{data.name}.password")
     write_private(password_file, password, owner=account)
-    programs = find_programs()
     try:
         _run_as(account, [*_initdb(programs, data=fresh), f"--pwfile={password_file}"])
         # PUBLIC may connect to these two in a new cluster: no tenant has any business there.

@@ -50,7 +50,7 @@ class Tenancy:
         """The application, and ``bucket`` as it sees it. Raises NotFound if its Secret is not there."""
         return Application(
             identity=self.names.objects_identity,
-            bucket=open_bucket_as(bucket.name, bucket.access, key=self._application_key()),
+            bucket=open_bucket_as(bucket.name, bucket.access, key=application_key(self.names, cluster=self.cluster)),
         )
 
     def widen(self, to: StorePlace) -> None:
@@ -102,18 +102,6 @@ class Tenancy:
             raise _not_applied(self.names, what=f"the policy {name} in {namespace}")
         return found
 
-    def _application_key(self) -> AccessKey:
-        names = self.names
-        found = self.cluster.get(
-            api_version="v1", kind="Secret", name=SECRET_DATA_STORE, namespace=names.apps_namespace
-        )
-        data = (found or {}).get("data") or {}
-        try:
-            key, secret = (_decoded(data[name]) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-        except (KeyError, binascii.Error, UnicodeDecodeError) as error:
-            raise _not_applied(names, what=f"the Secret {SECRET_DATA_STORE} in {names.apps_namespace}") from error
-        return AccessKey(id=key, secret=Secret(secret))
-
 
 def open_tenancy(site: MigrationSite) -> Tenancy:
     """The tenant of the migration.
@@ -129,6 +117,17 @@ def open_tenancy(site: MigrationSite) -> Tenancy:
         cluster=open_cluster(site.platform),
         records=open_records(state.url, credentials_file=state.credentials_file),
     )
+
+
+def application_key(names: TenantNames, *, cluster: ClusterClient) -> AccessKey:
+    """The access key that the applications have. Raises NotFound if the cooperative is not applied."""
+    found = cluster.get(api_version="v1", kind="Secret", name=SECRET_DATA_STORE, namespace=names.apps_namespace)
+    data = (found or {}).get("data") or {}
+    try:
+        key, secret = (_decoded(data[name]) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    except (KeyError, binascii.Error, UnicodeDecodeError) as error:
+        raise _not_applied(names, what=f"the Secret {SECRET_DATA_STORE} in {names.apps_namespace}") from error
+    return AccessKey(id=key, secret=Secret(secret))
 
 
 def lease_folder(site: MigrationSite) -> Path:

@@ -1,4 +1,4 @@
-"""The tutorial's commands, run one after the other as they stand in the page."""
+"""The tutorials' commands, run one after the other as they stand in the pages."""
 
 import os
 import re
@@ -17,10 +17,18 @@ from tests.e2e.conftest import fetch_packages
 from tests.network_namespace import NetworkNamespace
 
 pytestmark = pytest.mark.node
-PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "first-cooperative.md"
+PAGES = Path(__file__).parents[2] / "docs" / "tutorials"
+FIRST, MOVING = "first-cooperative.md", "move-a-data-store.md"
+PASSWORD = Path(".coopctl/embedded/secrets/postgres-admin-password")
 SHOWN_ESTATE = "/srv/estate"
 # These ask; the reader answers, the test says yes beforehand.
-ASKING = ("coopctl apply", "coopctl destroy", "coopctl dev down --delete")
+ASKING = (
+    "coopctl apply",
+    "coopctl destroy",
+    "coopctl dev down --delete",
+    "coopctl migrate cutover",
+    "coopctl migrate rollback",
+)
 
 
 @pytest.fixture
@@ -33,19 +41,23 @@ def estate(network: NetworkNamespace) -> Iterator[Path]:
             platform.down(Estate(root=folder / "estate"), delete=True, report=lambda _: None)
 
 
-def _commands() -> list[str]:
-    blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("coopctl ")]
+def _commands(page: str) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", (PAGES / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith(("coopctl ", "psql "))]
 
 
 def _run(command: str, *, estate: Path) -> str:
-    words = shlex.split(command.replace(SHOWN_ESTATE, str(estate)))
-    if command.startswith(ASKING):
-        words.append("--yes")
+    """Run a line in a shell, as the reader does, with the password that the page has put into the environment."""
+    password = estate / PASSWORD
+    line = command.replace(SHOWN_ESTATE, shlex.quote(str(estate)))
     done = subprocess.run(
-        words,
+        ["/bin/bash", "-c", f"{line} --yes" if command.startswith(ASKING) else line],
         cwd=estate if estate.exists() else estate.parent,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PGPASSWORD": password.read_text().strip() if password.exists() else "",
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -59,7 +71,7 @@ def _run(command: str, *, estate: Path) -> str:
 def test_the_tutorial_runs_as_it_is_written(estate: Path) -> None:
     descriptor = estate / "cooperatives" / "bakers.yaml"
     plans: list[str] = []
-    for command in _commands():
+    for command in _commands(FIRST):
         if command == "coopctl plan bakers" and plans:
             text = descriptor.read_text(encoding="utf-8")
             assert "size: small" in text
@@ -72,3 +84,16 @@ def test_the_tutorial_runs_as_it_is_written(estate: Path) -> None:
     assert "resourcequota" in resize
     assert "postgres-database" not in resize
     assert not (estate / ".coopctl" / "embedded").exists()
+
+
+@pytest.mark.long(seconds=300)
+def test_a_data_store_moves_and_comes_back_as_the_second_tutorial_says(estate: Path) -> None:
+    first = _commands(FIRST)
+    for command in first[: first.index("coopctl status bakers") + 1]:
+        _run(command, estate=estate)
+    shown = {command: _run(command, estate=estate) for command in _commands(MOVING)}
+
+    assert "the data store is with migration bakers-target" in shown["coopctl status bakers"]
+    [found] = (said for command, said in shown.items() if "SELECT" in command)
+    assert ("1 | 사워도우" in found, "2 | 단팥빵" in found) == (True, True)
+    assert "bakers-target" in shown["coopctl migrate report bakers-target --language ko"]

@@ -22,7 +22,7 @@ import pytest
 from psycopg import sql
 
 from cli.main import run
-from provisioner.descriptor.endpoints import embedded_files, read_endpoints
+from provisioner.descriptor.endpoints import EmbeddedFiles, embedded_files, read_endpoints
 from provisioner.descriptor.estate import Estate
 from provisioner.embedded import platform, ports
 from provisioner.embedded.folders import run_folder
@@ -30,7 +30,7 @@ from provisioner.embedded.liveness import birth, marked
 from provisioner.embedded.objects import admin_keys
 from provisioner.embedded.platform import EmbeddedStatus
 from provisioner.embedded.supervisor import wait_until
-from provisioner.errors import CoopctlError, ExitCode
+from provisioner.errors import CoopctlError, ExitCode, UsageError
 from provisioner.toolchain import Toolchain
 from tests.conftest import EmbeddedPlatform, open_temporary_folder, running_platform
 
@@ -84,12 +84,16 @@ def kill(pid: int) -> None:
 
 def database(estate: Estate) -> psycopg.Connection[Any]:
     """A session of PostgreSQL's administrator."""
-    files = embedded_files(estate.root)
+    return database_of(embedded_files(estate.root))
+
+
+def database_of(files: EmbeddedFiles, *, password_of: EmbeddedFiles | None = None) -> psycopg.Connection[Any]:
+    """The same for servers with these files."""
     return psycopg.connect(
         host="127.0.0.1",
         port=read_endpoints(files).postgres,
         user="postgres",
-        password=files.postgres_password.read_text().strip(),
+        password=(password_of or files).postgres_password.read_text().strip(),
         dbname="postgres",
         sslmode="verify-full",
         sslrootcert=str(files.postgres_ca),
@@ -149,6 +153,34 @@ def test_second_up_starts_nothing(running: EmbeddedPlatform) -> None:
     before = pids(running.estate)
     assert up(running).started == ()
     assert pids(running.estate) == before
+
+
+def test_a_target_has_servers_and_secrets_of_its_own_until_it_is_not_wanted(
+    running: EmbeddedPlatform, tmp_path: Path
+) -> None:
+    made = platform.up(running.estate, toolchain=running.toolchain, target=True, report=SILENT)
+    other_version = tmp_path / "99" / "bin"
+    other_version.mkdir(parents=True)
+    for program in ("postgres", "initdb", "pg_isready"):
+        (other_version / program).touch()
+    try:
+        assert made.runs
+        assert made.target is not None
+        assert set(made.started) == {"target-postgres", "target-objects"}
+        with database_of(made.target.files) as session:
+            assert session.execute("SELECT current_setting('wal_level')").fetchone() == ("logical",)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            database_of(made.target.files, password_of=made.files)
+        with pytest.raises(UsageError, match="holds PostgreSQL 99"):
+            platform.up(running.estate, toolchain=running.toolchain, target_programs=other_version, report=SILENT)
+        assert up(running).started == ()
+        assert {"target-postgres", "target-objects"} < pids(running.estate).keys()
+    finally:
+        without = platform.up(running.estate, toolchain=running.toolchain, target=False, report=SILENT)
+    assert without.runs
+    assert not [name for name in pids(running.estate) if name.startswith("target")]
+    assert (made.target.files.root / "data" / "postgres" / "PG_VERSION").exists()
+    assert not run_folder(made.target.files.root).exists()
 
 
 @pytest.mark.parametrize(

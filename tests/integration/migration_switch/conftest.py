@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.datastore.credentials import AccessKey
 from provisioner.datastore.marks import to_comment
 from provisioner.embedded.objects import ObjectsPart
+from provisioner.embedded.target_store import let_in
 from provisioner.migration.objects_bucket import Bucket, open_bucket_as
 from provisioner.migration.objects_listing import chains
 from tests.cluster_objects import ClusterObjects, serving
@@ -210,7 +210,13 @@ def switching(
     admin_key = administrator_key(target_objects.objects_credentials)
     admin = open_bucket_as(bucket.name, there, key=admin_key)
     admin.s3.create_bucket(Bucket=bucket.name)
-    let_in(target_objects, name=names.objects_identity, key=bucket.key, bucket=bucket.name)
+    let_in(
+        names.objects_identity,
+        key=bucket.key,
+        bucket=bucket.name,
+        master_port=target_objects.objects_master_port,
+        weed=Path(sys.executable).parent / "weed",
+    )
     target = target_server.side(names.database)
     platform = PLATFORM.format(
         port=source_server.port,
@@ -244,15 +250,3 @@ def switching(
         world.write_migration()
         yield world
     bucket.retire()
-
-
-def let_in(servers: Servers, *, name: str, key: AccessKey, bucket: str) -> None:
-    """Make an identity with a given access key, as the cooperative does on its own server."""
-    actions = ",".join(f"{action}:{bucket}" for action in ("Read", "Write", "List", "Tagging"))
-    command = (
-        f"s3.configure -user {name} -access_key {key.id} -secret_key {key.secret.reveal()} -actions {actions} -apply"
-    )
-    weed = Path(sys.executable).parent / "weed"
-    argv = [str(weed), "shell", f"-master=127.0.0.1:{servers.objects_master_port}"]
-    done = subprocess.run(argv, check=False, input=f"{command}\nexit\n", text=True, capture_output=True, timeout=60)
-    assert name in done.stdout, done.stdout + done.stderr
