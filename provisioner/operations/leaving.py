@@ -117,7 +117,10 @@ def delete_leaving(site: Site, leaving: Leaving, *, environment: Mapping[str, st
 def _leaving(site: Site, target: Target, *, data: LeavingData | None, admin: PostgresAdmin) -> Iterator[Leaving]:
     if not isinstance(target.plan, CooperativePlan):
         return
-    wanted = next(one for one in target.plan.resources if isinstance(one, PostgresMembers))
+    wanted = next((one for one in target.plan.resources if isinstance(one, PostgresMembers)), None)
+    if wanted is None:
+        # What the data store held here was erased after it had moved away.
+        return
     before, mark = (
         _before(site, wanted, stack=target.name),
         Mark(cluster=target.plan.cluster, cooperative=target.plan.uid),
