@@ -12,7 +12,6 @@ from stacks.components.kubernetes import kubernetes_provider
 from stacks.cooperative import declare_cooperative, declare_leaving
 from stacks.platform import declare_platform
 
-
 Targets = Callable[[str], MigrationTarget | None]
 
 

@@ -250,15 +250,41 @@ def finalise(*, name: str, yes: bool, events: bool, estate_path: Path | None, ou
     from cli.views import confirm
     from cli.views import migrate_switch as view
     from cli.views.migrate import reporter
+    from provisioner.operations.dumping import require_dumps
     from provisioner.operations.migration_finalising import finalise as end
-    from provisioner.operations.migration_finalising import require_dumps
     from provisioner.operations.migration_run import require_open
 
     site = _site(estate_path, name)
     require_open(site)
-    require_dumps(site)
+    require_dumps(site.platform)
     confirm.ask(view.finalise_question(site), yes=yes, events=events)
     view.show_finalised(end(site, now=_now, report=reporter(events=events)), output=output)
+
+
+@migrate.command(epilog="Example: coopctl migrate erase rice-own-infrastructure")
+@_name
+@click.option("--early", is_flag=True, help="Before the end of keepSource, too.")
+@options.yes
+@options.events
+@options.estate
+@options.output
+def erase(*, name: str, early: bool, yes: bool, events: bool, estate_path: Path | None, output: str) -> None:
+    """Erase what the platform still holds of a data store that has moved for good, and prove that it is gone.
+
+    After `finalise` alone. The final dump is verified first, or made anew; then database, bucket with every version,
+    identity and roles go, and all of them are looked up again, and whether anything of somebody else's is missing. Asks
+    for the cooperative's name. Killed or interrupted, the same command goes on. Exit code 11 if anything is left.
+    """
+    from cli.views import confirm
+    from cli.views import migrate_erase as view
+    from cli.views.migrate import reporter
+    from provisioner.operations.migration_erasing import erase_source, require_erasable
+
+    site = _site(estate_path, name)
+    require_erasable(site, now=_now(), early=early)
+    cooperative = str(site.tenant.cooperative)
+    confirm.ask_for_name(view.question(site), name=cooperative, yes=yes, events=events)
+    view.show(erase_source(site, now=_now, early=early, report=reporter(events=events)), output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate report rice-own-infrastructure --language ko --html > report.html")

@@ -75,7 +75,7 @@ def require_told(site: Site, leaving: Sequence[Leaving], *, data: LeavingData | 
         )
     if data is not LeavingData.DELETE:
         return
-    require_dumps(site)
+    require_dumps(site.platform)
     if shared := [one for one in leaving if one.before.member_column]:
         raise UsageError(
             f"data of members that share tables are not deleted: {shared[0]}",
@@ -90,7 +90,7 @@ def delete_leaving(site: Site, leaving: Leaving, *, environment: Mapping[str, st
     def say(text: str) -> None:
         report(Message(stack=leaving.stack, severity=Severity.INFO, text=text))
 
-    dumps = require_dumps(site)
+    dumps = require_dumps(site.platform)
     place = open_dump_place(dumps, estate=site.estate.root, objects=site.platform.objects, environment=environment)
     folder = site.folder(leaving.stack)
     with leased(folder, stack=leaving.stack, say=say) as lease:

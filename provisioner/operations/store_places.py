@@ -60,8 +60,8 @@ def read_place(records: Records, cooperative: str) -> StoreRecord | None:
     try:
         fields = json.loads(content)
         found = fields.pop("place")
-        servers = {name: Endpoint(**found.pop(name)) for name in ("postgres", "objects")}
-        place = StorePlace(**servers, **found)
+        postgres, objects = (Endpoint(**found.pop(name)) for name in ("postgres", "objects"))
+        place = StorePlace(postgres=postgres, objects=objects, **found)
         since = datetime.fromisoformat(fields.pop("since"))
         return StoreRecord(place=place, since=since, **fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -46,9 +46,9 @@ def cooperative_plan(
     """Decide everything that ``cooperative`` gets on ``platform``; ``exceptions`` are rules that do not hold for it.
 
     Where its data store has moved (``moved_to``), Services and policies lead there, and the one on the platform stays
-    fenced until it is erased. Raises InvalidDescriptor if its solutions cannot be installed, NotFound if an image has no digest,
-    UsageError if the platform gives names where policies need addresses, PolicyViolated for a flow that is never
-    allowed.
+    fenced until it is erased. Raises InvalidDescriptor if its solutions cannot be installed, NotFound if an image has
+    no digest, UsageError if the platform gives names where policies need addresses, PolicyViolated for a flow that is
+    never allowed.
     """
     platform = seen_from_pods(platform, moved_to=moved_to)
     tenant = tenant_of(cooperative, cluster=platform.cluster.id)

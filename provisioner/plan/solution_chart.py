@@ -43,7 +43,8 @@ def solution_charts(
 ) -> tuple[SolutionChart, ...]:
     """The chosen solutions in the order of their installation; all of them after ``depends_on``.
 
-    With a higher ``rotation`` pods that use the data store begin anew: their Secret has other credentials. Raises InvalidDescriptor with everything that is wrong with the choice, NotFound for an image without digest.
+    With a higher ``rotation`` pods that use the data store begin anew: their Secret has other credentials. Raises
+    InvalidDescriptor with everything that is wrong with the choice, NotFound for an image without digest.
     """
     choices = {choice.name: choice for choice in tenant.cooperative.solutions}
     refuse_problems(tenant.cooperative, catalogue=catalogue)

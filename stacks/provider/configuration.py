@@ -90,6 +90,7 @@ def _moved_to(target: MigrationTarget) -> dict[str, str]:
     objects = target.objects
     return {
         "movedUrl": objects.endpoint,
+        "movedIamUrl": objects.iam_url,
         "movedBucket": objects.bucket,
         "movedRegion": objects.region,
         "movedCaFile": str(objects.ca_file or ""),
@@ -103,6 +104,7 @@ def _target(text: Mapping[str, str]) -> MigrationTarget:
         postgres=PostgresTarget(dsn=_referenced("movedDsn", text)),
         objects=ObjectsTarget(
             endpoint=text["movedUrl"],
+            iam_url=text["movedIamUrl"],
             bucket=text["movedBucket"],
             region=text["movedRegion"],
             credentials=_referenced("movedCredentials", text),

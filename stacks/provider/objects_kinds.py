@@ -139,7 +139,7 @@ class IdentityResource:
 
 
 def _renewed(inputs: Properties, *, before: AccessKey | None, stores: Stores) -> AccessKey | None:
-    """A new key where the bucket lives; None if its server cannot be asked for one. Cut off, the next one replaces it."""
+    """A new key where the bucket lives; None if its server cannot be asked. Cut off, the next one takes its place."""
     name = text(inputs.get("name"))
     return elsewhere(stores, what=f"the identity {name}").replace_key(name, known=before.id if before else None)
 
