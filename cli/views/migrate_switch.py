@@ -64,9 +64,11 @@ def show_brought_back(found: BroughtBack, *, output: str) -> None:
     """How much it was."""
     if output == "json":
         rows = {"transactions": found.rows.transactions, "changes": found.rows.changes}
-        json.write("MigrationRelayed", {"migration": found.migration, "rows": rows})
+        content = {"migration": found.migration, "behindBytes": found.behind_bytes, "rows": rows}
+        json.write("MigrationRelayed", content)
         return
-    text = f"{found.rows.transactions} transactions with {found.rows.changes} changes of rows are brought back"
+    behind = "" if found.behind_bytes is None else f", {found.behind_bytes:,} bytes of WAL were kept for it"
+    text = f"{found.rows.transactions} transactions with {found.rows.changes} changes of rows are brought back{behind}"
     human.stdout().print(f"{found.migration}: {text}; objects are the same on both sides", markup=False)
 
 
