@@ -335,8 +335,8 @@ def report(*, name: str, language: "Language", html: bool, estate_path: Path | N
 def orphans(*, remove: bool, yes: bool, events: bool, estate_path: Path | None, output: str) -> ExitCode:
     """Show what migrations have left on the platform's servers, and no open one of this estate accounts for.
 
-    An orphaned slot keeps WAL until the disk is full, a fence keeps applications out. A migration with its journal on another machine looks the same:
-    remove only what nobody works on. Exit code 11 if there are any and they stay.
+    An orphaned slot keeps WAL until the disk is full, a fence keeps applications out. A migration with its journal on
+    another machine looks the same: remove only what nobody works on. Exit code 11 if there are any and they stay.
     """
     import os
 

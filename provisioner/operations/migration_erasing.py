@@ -56,8 +56,8 @@ class Erased:
 def require_erasable(site: MigrationSite, *, now: datetime, early: bool) -> None:
     """Refuse what may not be erased, before anybody is asked.
 
-    Raises UsageError without a place for dumps, NotFound if the data store never moved, ProblemsFound while there is a
-    way back, and before the end of keepSource unless it is ``early`` by somebody's wish.
+    Raises UsageError without a place for dumps, NotFound if the data store never moved or is erased already,
+    ProblemsFound while there is a way back, and before the end of keepSource unless it is ``early`` by somebody's wish.
     """
     name = site.migration.name
     require_dumps(site.platform)
@@ -66,6 +66,8 @@ def require_erasable(site: MigrationSite, *, now: datetime, early: bool) -> None
             f"the platform's copy is not erased: {name} can still go back",
             hint=f"run `coopctl migrate finalise {name}` first, when nobody needs the way back any more",
         )
+    if _place(site).place.erased and not _is_cut_off(site):
+        raise NotFound(f"the platform holds nothing of {site.tenant.cooperative} any more: it was erased")
     until = _kept_until(site)
     if now < until and not early:
         raise ProblemsFound(
@@ -96,7 +98,8 @@ def erase_source(site: MigrationSite, *, now: Callable[[], datetime], early: boo
         digest = hashlib.sha256(json.dumps(proof, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         outcome.details |= {"migration": site.migration.name, "proof": digest, "dump": str(proof["dump"])}
         written.end(RunEnding.ERASED, {"proof": dict(proof), "digest": digest})
-    name = str(site.tenant.cooperative)
+        name = str(site.tenant.cooperative)
+        settle_dump(_records(site), name)
     return Erased(migration=site.migration.name, cooperative=name, proof=proof, digest=digest)
 
 
@@ -108,8 +111,8 @@ def _erased(
     report: Report,
     say: Callable[[str], None],
 ) -> Mapping[str, Json]:
-    name, store, identity = str(site.tenant.cooperative), data_store_of(site.platform, str(site.tenant.cooperative)), ""
-    identity = site.tenant.objects_identity
+    name, identity = str(site.tenant.cooperative), site.tenant.objects_identity
+    store = data_store_of(site.platform, name)
     with recorded_step(written, Phase.ERASE, DUMP, report=report) as result:
         dump = take_final_dump(dumping_of(site), name, now=now(), say=say)
         result["location"] = dump.location
@@ -134,7 +137,6 @@ def _erased(
         proof = _proof(before, dump=dump, at=now())
         result["proof"] = dict(proof)
     _note_erased(_records(site), name)
-    settle_dump(_records(site), name)
     return proof
 
 
@@ -186,6 +188,11 @@ def _left_by_migrations(site: MigrationSite) -> tuple[str, ...]:
 def _ended_for_good(site: MigrationSite) -> bool:
     found = _place(site)
     return found.moved and found.final and found.migration == site.migration.name
+
+
+def _is_cut_off(site: MigrationSite) -> bool:
+    record = journal.read(site.files.journal)
+    return record is not None and any(run.open and run.kind is RunKind.ERASURE for run in record.runs)
 
 
 def _kept_until(site: MigrationSite) -> datetime:
