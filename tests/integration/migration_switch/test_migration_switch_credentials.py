@@ -5,7 +5,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from provisioner.datastore.credentials import AccessKey, Secret
+from provisioner.datastore.credentials import AccessKey, Secret, generate_password
 from provisioner.datastore.postgres import PostgresAccess
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_migration_alone
@@ -22,7 +22,7 @@ from stacks.provider.postgres_kinds import PASSWORD_DEVIATION, RoleResource
 from stacks.provider.properties import Plain, State
 from stacks.provider.server import open_stores
 from tests.data_stores import administrator_key, client, objects_access_of
-from tests.integration.migration_switch.conftest import NAME, Switching
+from tests.integration.migration_switch.conftest import NAME, Switching, let_in
 from tests.postgres_servers import as_user
 
 pytestmark = pytest.mark.servers
@@ -146,8 +146,10 @@ def test_a_new_key_opens_the_target_and_the_old_one_neither_side(applying: Apply
 def test_where_the_target_lets_nobody_change_keys_the_cooperative_has_to(
     applying: Applying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, target = applying.world.bucket.key, applying.target
-    monkeypatch.setenv("LESS", f"{key.id}:{key.secret.reveal()}")
+    world, key, target = applying.world, applying.world.bucket.key, applying.target
+    lesser = AccessKey(id=f"LESS{applying.names.uid.upper()}", secret=generate_password())
+    let_in(world.target_objects, name=f"lesser-{applying.names.uid}", key=lesser, bucket=applying.names.bucket)
+    monkeypatch.setenv("LESS", f"{lesser.id}:{lesser.secret.reveal()}")
     less = replace(target, objects=replace(target.objects, credentials=SecretReference(env="LESS")))
     assert applying.key(rotation=1, target=less) == key
     with pytest.raises(CoopctlError):
