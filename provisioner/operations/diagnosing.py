@@ -20,7 +20,7 @@ from provisioner.embedded.ports import taken_by_others
 from provisioner.engine.state import list_stack_files
 from provisioner.errors import CoopctlError, Diagnostic
 from provisioner.operations.migration_orphans import Orphans, find_orphaned
-from provisioner.operations.reaching import Server, api_server, connect, other_servers
+from provisioner.operations.reaching import Server, api_server, connect, data_store_servers, other_servers
 from provisioner.toolchain.findings import Check, Finding, Level
 
 _FILE_SCHEME: Final = "file://"
@@ -78,7 +78,8 @@ def look_at_estate(estate: Estate, *, environment: Mapping[str, str]) -> EstateF
     can_answer = not platform.embedded or (status is not None and is_up(status))
     cluster, servers = _servers(platform) if can_answer else (None, ())
     reached = _reach(servers)
-    answers = can_answer and bool(migration_files(estate)) and all(one.failure is None for one in reached)
+    unheard = {one.server for one in reached if one.failure is not None}
+    answers = can_answer and bool(migration_files(estate)) and unheard.isdisjoint(data_store_servers(platform))
     orphans, unknown = _orphans(estate, environment=environment) if answers else ((), None)
     return EstateFacts(
         estate=estate,

@@ -25,7 +25,7 @@ from tests.data_stores import administrator_key, client, objects_access_of
 from tests.integration.migration_switch.conftest import NAME, Switching, let_in
 from tests.postgres_servers import as_user
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=40)]
 OLD = "app-secret"
 
 
@@ -35,9 +35,14 @@ class Applying:
     def __init__(self, world: Switching) -> None:
         self.world = world
         names = self.names = world.bucket.tenant.names
-        self.role = {"name": names.application_role, "kind": "application", "login": True, "connectionLimit": 9}
-        self.role |= {"fenced": True}
-        self.identity = {"name": names.objects_identity, "bucket": names.bucket}
+        self.role: dict[str, Plain] = {
+            "name": names.application_role,
+            "kind": "application",
+            "login": True,
+            "connectionLimit": 9,
+            "fenced": True,
+        }
+        self.identity: dict[str, Plain] = {"name": names.objects_identity, "bucket": names.bucket}
         self.role_state = self.plain({**self.role, "password": OLD})
         key = world.bucket.key
         self.key_state = self.plain({**self.identity, "accessKeyId": key.id, "secretAccessKey": key.secret.reveal()})
