@@ -7,6 +7,7 @@ calls this has looked.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import LiteralString
 
 from provisioner.datastore.final_dump import DataStore
 from provisioner.datastore.marks import from_tags, require_own
@@ -19,8 +20,8 @@ from provisioner.datastore.postgres_roles import drop_marked_roles, is_superuser
 from provisioner.datastore.postgres_server import PostgresServerAdmin
 
 _OID = "SELECT oid::bigint FROM pg_database WHERE datname = %(name)s"
-_DATABASES = "SELECT datname::text FROM pg_database ORDER BY 1"
-_ROLES = "SELECT rolname::text FROM pg_roles ORDER BY 1"
+_DATABASES = "SELECT datname::text FROM pg_database"
+_ROLES = "SELECT rolname::text FROM pg_roles"
 # The folder of a database's files (PostgreSQL manual, "Database File Layout").
 _FOLDER = "SELECT (pg_stat_file('base/' || %(oid)s::text, true)).modification IS NOT NULL"
 
@@ -47,42 +48,43 @@ class HeldBucket:
 
 @dataclass(frozen=True, kw_only=True)
 class Holdings:
-    """What is there of a data store, None for a part that is gone, and the names of all that is somebody else's."""
+    """What is there of a data store; None for a part that is gone."""
 
     database: HeldDatabase | None
     bucket: HeldBucket | None
     roles: tuple[str, ...]
     identity: str | None
-    others: Mapping[str, tuple[str, ...]]
+
+
+Others = Mapping[str, frozenset[str]]
+"""The names of what is somebody else's, by kind."""
 
 
 def read_holdings(store: DataStore, *, identity: str, environment: Mapping[str, str]) -> Holdings:
     """Read all of it. Raises NotOurs, Unreachable or NotPermitted."""
     with connect(store.postgres, environment=environment) as connection:
         own = marked_roles(connection, mark=store.mark)
-        oid = _oid(connection, store)
-        usage = read_usage(connection, store.database)
-        databases = _names(connection, _DATABASES, but={store.database})
-        roles = _names(connection, _ROLES, but=set(own))
+        oid, usage = _oid(connection, store), read_usage(connection, store.database)
     database = None
     if oid is not None and usage is not None:
         database = HeldDatabase(name=store.database, oid=oid, size_bytes=usage.size_bytes)
     clients = open_clients(store.objects, environment=environment)
     with translating(store.objects):
-        buckets = {one["Name"] for one in clients.s3.list_buckets()["Buckets"]} - {store.bucket}
-        users = _users(clients)
+        known = identity in _users(clients)
         return Holdings(
-            database=database,
-            bucket=_bucket(clients, store),
-            roles=own,
-            identity=identity if identity in users else None,
-            others={
-                "databases": databases,
-                "roles": roles,
-                "buckets": tuple(sorted(buckets)),
-                "identities": tuple(sorted(users - {identity})),
-            },
+            database=database, bucket=_bucket(clients, store), roles=own, identity=identity if known else None
         )
+
+
+def read_others(store: DataStore, before: Holdings, *, identity: str, environment: Mapping[str, str]) -> Others:
+    """What is on the servers and not of the data store that held ``before``. Raises Unreachable or NotPermitted."""
+    with connect(store.postgres, environment=environment) as connection:
+        found = {"databases": _names(connection, _DATABASES), "roles": _names(connection, _ROLES)}
+    clients = open_clients(store.objects, environment=environment)
+    with translating(store.objects):
+        found |= {"buckets": _buckets(clients), "identities": _users(clients)}
+    own = {store.database, store.bucket, identity, *before.roles}
+    return {kind: frozenset(names - own) for kind, names in found.items()}
 
 
 def erase(store: DataStore, *, identity: str, environment: Mapping[str, str]) -> None:
@@ -99,20 +101,16 @@ def erase(store: DataStore, *, identity: str, environment: Mapping[str, str]) ->
 def look_for_remains(
     store: DataStore, before: Holdings, *, identity: str, environment: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """What is still there of ``before``, and whose neighbours' things are gone since, in words; none if all is well."""
+    """What is still there of ``before``, in words. Raises Unreachable or NotPermitted."""
     with connect(store.postgres, environment=environment) as connection:
-        found = [*_database_remains(connection, store, before=before)]
-        now = {"databases": _names(connection, _DATABASES), "roles": _names(connection, _ROLES)}
+        found = list(_database_remains(connection, store, before=before))
     clients = open_clients(store.objects, environment=environment)
     with translating(store.objects):
-        users = _users(clients)
-        buckets = {one["Name"] for one in clients.s3.list_buckets()["Buckets"]}
-        if store.bucket in buckets or unless(ABSENT, clients.s3.head_bucket, Bucket=store.bucket) is not None:
+        listed = store.bucket in _buckets(clients)
+        if listed or unless(ABSENT, clients.s3.head_bucket, Bucket=store.bucket) is not None:
             found.append(f"the bucket {store.bucket}")
-    found += [f"the S3 identity {identity}"] if identity in users else []
-    now |= {"buckets": tuple(buckets), "identities": tuple(users)}
-    for kind, names in before.others.items():
-        found += [f"somebody else's is gone: {kind} {name}" for name in sorted(set(names) - set(now[kind]))]
+        if identity in _users(clients):
+            found.append(f"the S3 identity {identity}")
     return tuple(found)
 
 
@@ -120,7 +118,7 @@ def _database_remains(connection: Connection, store: DataStore, *, before: Holdi
     if scalar(connection, _OID, {"name": store.database}) is not None:
         yield f"the database {store.database}"
     yield from (f"the role {name}" for name in marked_roles(connection, mark=store.mark))
-    present = {name for (name,) in rows(connection, _ROLES)}
+    present = _names(connection, _ROLES)
     yield from (f"the role {name}" for name in before.roles if name in present)
     # Only a superuser may look at files.
     if before.database is not None and is_superuser(connection):
@@ -137,8 +135,12 @@ def _oid(connection: Connection, store: DataStore) -> int | None:
     return int(scalar(connection, _OID, {"name": store.database}))
 
 
-def _names(connection: Connection, query: str, *, but: set[str] | None = None) -> tuple[str, ...]:
-    return tuple(name for (name,) in connection.execute(query.encode()) if name not in (but or ()))
+def _names(connection: Connection, query: LiteralString) -> set[str]:
+    return {name for (name,) in rows(connection, query)}
+
+
+def _buckets(clients: Clients) -> set[str]:
+    return {one["Name"] for one in clients.s3.list_buckets()["Buckets"]}
 
 
 def _bucket(clients: Clients, store: DataStore) -> HeldBucket | None:

@@ -2,10 +2,10 @@
 
 1. Refused until `finalise` has given the way back up, and until the end of `keepSource` unless somebody insists.
 2. The final dump is looked at, file by file; one that no longer holds all that is left is made anew.
-3. What is there is written down, and what belongs to others.
+3. What is there is written down.
 4. Database, bucket with every version, identity and roles are deleted.
-5. All of it is looked up again, and so is what belongs to others. What was found is the proof: it stays in the journal,
-   in the report and, by its digest, in the audit trail.
+5. All of it is looked up again, and whether all that belongs to others is there as it was before 4. What was found is
+   the proof: it stays in the journal, in the report and, by its digest, in the audit trail.
 6. The record beside the state says so: no plan has the data store any more, only its credentials at the target.
 
 Cut off anywhere, the same command goes on, with what 3 has written down the first time.
@@ -18,7 +18,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import cast
 
-from provisioner.datastore.erasure import HeldBucket, HeldDatabase, Holdings, erase, look_for_remains, read_holdings
+from provisioner.datastore.erasure import (
+    HeldBucket,
+    HeldDatabase,
+    Holdings,
+    Others,
+    erase,
+    look_for_remains,
+    read_holdings,
+    read_others,
+)
 from provisioner.datastore.records import Records, open_records
 from provisioner.engine.lease import leased
 from provisioner.engine.settings import engine_folder
@@ -121,26 +130,41 @@ def _erased(
         with recorded_step(written, Phase.ERASE, INVENTORY, report=report) as result:
             before = read_holdings(store, identity=identity, environment=site.environment)
             result["holdings"] = cast("Json", json.loads(json.dumps(asdict(before))))
+    others = read_others(store, before, identity=identity, environment=site.environment)
     with recorded_step(written, Phase.ERASE, DELETE, report=report):
         erase(store, identity=identity, environment=site.environment)
     with recorded_step(written, Phase.ERASE, PROOF, report=report) as result:
-        left = (
-            *look_for_remains(store, before, identity=identity, environment=site.environment),
-            *_left_by_migrations(site),
-        )
-        if left:
-            raise ProblemsFound(
-                f"{name} is not erased: {left[0]}",
-                why="; ".join(left[1:]) or None,
-                hint="look at what is named; the same command looks again",
-            )
-        proof = _proof(before, dump=dump, at=now())
+        left = look_for_remains(store, before, identity=identity, environment=site.environment)
+        now_there = read_others(store, before, identity=identity, environment=site.environment)
+        _require_erased(name, left=(*left, *_left_by_migrations(site)), missing=_missing(others, now_there))
+        proof = _proof(before, dump=dump, others=others, at=now())
         result["proof"] = dict(proof)
     _note_erased(_records(site), name)
     return proof
 
 
-def _proof(before: Holdings, *, dump: KnownDump, at: datetime) -> dict[str, Json]:
+def _missing(before: Others, after: Others) -> tuple[str, ...]:
+    """What was somebody else's and is gone: an erasure that took it along would be none."""
+    return tuple(f"{kind}: {name}" for kind, names in before.items() for name in sorted(names - after[kind]))
+
+
+def _require_erased(name: str, *, left: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    """Raise ProblemsFound if anything is ``left``, or anything of somebody else's ``missing``."""
+    if left:
+        raise ProblemsFound(
+            f"{name} is not erased: {left[0]} is still there",
+            why="; ".join(left[1:]) or None,
+            hint="look at what is named; the same command deletes and looks again",
+        )
+    if missing:
+        raise ProblemsFound(
+            f"while {name} was erased, something of somebody else's went: {missing[0]}",
+            why="; ".join(missing[1:]) or None,
+            hint="ask who took it away in that moment; the same command looks again",
+        )
+
+
+def _proof(before: Holdings, *, dump: KnownDump, others: Others, at: datetime) -> dict[str, Json]:
     """What was there, as it was dumped, and that it was looked up in vain."""
     tables: list[Json] = [{"name": one.name, "rows": one.rows, "digest": one.digest} for one in dump.tables]
     files: list[Json] = [{"name": one.name, "bytes": one.size_bytes, "sha256": one.sha256} for one in dump.files]
@@ -153,7 +177,7 @@ def _proof(before: Holdings, *, dump: KnownDump, at: datetime) -> dict[str, Json
         "identity": before.identity,
         "dump": dump.location,
         "files": files,
-        "others": {kind: len(names) for kind, names in before.others.items()},
+        "others": {kind: len(names) for kind, names in sorted(others.items())},
     }
 
 
@@ -168,14 +192,12 @@ def _inventory(run: Run | None) -> Holdings | None:
     if not isinstance(document, dict):
         return None
     database, bucket = document["database"], document["bucket"]
-    others = cast("dict[str, list[str]]", document["others"])
     identity = document["identity"]
     return Holdings(
         database=HeldDatabase(**database) if isinstance(database, dict) else None,  # type: ignore[arg-type]
         bucket=HeldBucket(**bucket) if isinstance(bucket, dict) else None,  # type: ignore[arg-type]
         roles=tuple(cast("list[str]", document["roles"])),
         identity=identity if isinstance(identity, str) else None,
-        others={kind: tuple(names) for kind, names in others.items()},
     )
 
 

@@ -114,8 +114,10 @@ def test_what_the_platform_held_is_erased_with_proof_and_nobody_elses_is(switchi
     passphrase = world.root / ".coopctl" / "passphrase"
     passphrase.parent.mkdir(exist_ok=True)
     passphrase.write_text("secret")
+    passphrase.chmod(0o600)
 
-    assert world.run("migrate", "erase", NAME, "--yes")[0] == 6, "it has never moved"
+    code, _, said = world.run("migrate", "erase", NAME, "--yes")
+    assert code == 6, said
     world.prepare()
     assert world.run("migrate", "cutover", NAME, "--yes")[0] == 0
     code, _, said = world.run("migrate", "erase", NAME, "--yes", "--early")
