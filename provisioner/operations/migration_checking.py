@@ -7,6 +7,7 @@ by object, is what a rollback rests on.
 from collections.abc import Callable
 from datetime import datetime
 
+from provisioner.errors import NotOurs
 from provisioner.migration.journal_entries import Phase
 from provisioner.migration.objects_report import ObjectsReport, summary
 from provisioner.migration.objects_verification import Verifying
@@ -14,7 +15,7 @@ from provisioner.migration.postgres_rollback import rehearse_return
 from provisioner.operations.migration_fences import is_switched, require_before_cutover
 from provisioner.operations.migration_moving import Moving, moved
 from provisioner.operations.migration_returning import bring_objects_back, bring_rows_back, require_way_back
-from provisioner.operations.migration_run import Report, reopened, require_open
+from provisioner.operations.migration_run import Report, Told, reopened, require_open
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_verifying import OBJECT_ROUNDS, Verification, verified
 
@@ -54,11 +55,20 @@ def _switched(site: MigrationSite, *, now: Callable[[], datetime], report: Repor
 def _objects(moving: Moving) -> ObjectsReport:
     """Objects that were written meanwhile are brought back and looked at again, a few times."""
     verifying = Verifying(source=moving.site.target_bucket, target=moving.site.source_bucket, clock=moving.now)
-    bring_objects_back(moving)
-    report = verifying.verify()
     for _ in range(OBJECT_ROUNDS):
-        if report.passed:
-            break
-        bring_objects_back(moving)
+        untouched = _brought_back(moving)
         report = verifying.verify()
+        if report.passed or not untouched:
+            break
     return report
+
+
+def _brought_back(moving: Moving) -> bool:
+    """Whether the platform's bucket holds what was copied there: if not, nothing is brought back, and what differs is
+    named by the comparison."""
+    try:
+        bring_objects_back(moving)
+    except NotOurs as error:
+        moving.run.report(Told(text=error.message))
+        return False
+    return True

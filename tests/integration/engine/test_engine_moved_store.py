@@ -18,7 +18,13 @@ from stacks.programs import StackPrograms
 from tests.integration.engine.conftest import SiteMaker, apply, tenant
 from tests.integration.engine.test_engine_drift import look
 
-pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=60)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.servers,
+    pytest.mark.long(seconds=60),
+    # Pulumi's server for inline programs leaves its event loop open when the CLI ends with an error.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 AWAY = StorePlace(postgres=Endpoint(host="203.0.113.10", port=5433), objects=Endpoint(host="203.0.113.20", port=9000))
 NAME = "moved-away"
