@@ -27,7 +27,7 @@ from provisioner.engine.policies import PolicyPack
 from provisioner.engine.settings import EngineSettings, engine_folder
 from provisioner.operations.health import Readers
 from provisioner.operations.site import Site
-from provisioner.operations.store_places import moved_to
+from provisioner.operations.store_places import moved_to, target_of
 from provisioner.operations.validating import choice_warnings
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.platform import platform_plan
@@ -70,7 +70,7 @@ def open_site(estate_path: Path | None, *, names: Sequence[str] | None = None, e
             moved_to=moved_to(records, cooperative.name),
         ),
         plan_platform=partial(platform_plan, platform),
-        programs=StackPrograms(),
+        programs=StackPrograms(targets=partial(target_of, estate, records)),
         engine=engine,
         plugins=plugins,
         policing=policing,

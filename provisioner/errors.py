@@ -254,6 +254,10 @@ class VerificationFailed(ProblemsFound):
     default_hint = "nothing was switched; see the report for the rows and objects that differ"
 
 
+class WayBackEnded(ProblemsFound):
+    """Nothing is brought back from a migration's target any more: it is on its way home, or stays there for good."""
+
+
 class Unforeseen(CoopctlError):
     """An exception that nothing foresees: a fault of coopctl itself.
 

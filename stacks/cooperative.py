@@ -1,5 +1,6 @@
 """The programs of a cooperative's stack: one walks its plan, one leaves nothing but the providers."""
 
+from provisioner.descriptor.migration import MigrationTarget
 from provisioner.descriptor.platform import Platform
 from provisioner.naming import CooperativeName, cooperative_uid
 from provisioner.plan.resources import CooperativePlan
@@ -8,11 +9,14 @@ from stacks.components.kubernetes import kubernetes_provider
 from stacks.declaring import Declaration, exports
 
 
-def declare_cooperative(plan: CooperativePlan, *, platform: Platform) -> None:
-    """Declare what a cooperative gets; the outputs tell a later coopctl whose stack this is, without its descriptor."""
+def declare_cooperative(plan: CooperativePlan, *, platform: Platform, target: MigrationTarget | None = None) -> None:
+    """Declare what a cooperative gets; the outputs tell a later coopctl whose stack this is, without its descriptor.
+
+    ``target`` is how the servers are reached to which its data store has moved for good.
+    """
     declaration = Declaration(
         kubernetes=kubernetes_provider(platform.cluster),
-        data_store=data_store_provider(platform, uid=plan.uid),
+        data_store=data_store_provider(platform, uid=plan.uid, moved_to=target),
     )
     for resource in plan.resources:
         declaration.declare(resource)

@@ -139,6 +139,8 @@ _WEAKER: dict[tuple[type, str], Callable[[Any], Any]] = {
     (PostgresRole, "login"): lambda login: not login,
     (PostgresRole, "connection_limit"): lambda _: -1,
     (PostgresRole, "fenced"): lambda fenced: not fenced,
+    (PostgresRole, "rotation"): lambda rotation: rotation + 1,
+    (PostgresRole, "erased"): lambda erased: not erased,
     (PostgresRole, "member_of"): lambda groups: (*groups, "pg_read_all_data"),
     (PostgresDatabase, "name"): lambda name: f"{name}_2",
     (PostgresDatabase, "owner"): lambda _: "proved_rice_owner",
@@ -160,6 +162,7 @@ _WEAKER: dict[tuple[type, str], Callable[[Any], Any]] = {
     (ObjectsBucket, "identity"): lambda name: f"{name}-2",
     (ObjectsIdentity, "name"): lambda name: f"{name}-2",
     (ObjectsIdentity, "bucket"): lambda name: f"{name}-2",
+    (ObjectsIdentity, "rotation"): lambda rotation: rotation + 1,
 }
 
 

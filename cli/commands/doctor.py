@@ -16,9 +16,9 @@ def doctor(estate_path: Path | None, output: str) -> ExitCode:
     """Say what is missing, too old or misconfigured on this machine, each with its remedy. Changes nothing.
 
     Where an estate is near or given, it looks at that too: platform.yaml, the passphrase, the kubeconfig and its
-    context, credentials, whether each server (Kubernetes, PostgreSQL, S3, registry) answers, and whether others hold
-    ports of the embedded platform. Exit code 0: all is fine; 11: something is to be done. What only a real node needs
-    is said as such: without it the embedded platform simulates its nodes.
+    context, credentials, whether each server (Kubernetes, PostgreSQL, S3, registry) answers, whether others hold ports
+    of the embedded platform, and what migrations have left on the servers. Exit code 0: all is fine; 11: something is
+    to be done. What only a real node needs is said as such: without it the embedded platform simulates its nodes.
     """
     from cli import wiring
     from cli.views import doctor as view

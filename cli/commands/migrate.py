@@ -122,10 +122,11 @@ def status(*, name: str, watch: bool, estate_path: Path | None, output: str) -> 
 def verify(*, name: str, events: bool, estate_path: Path | None, output: str) -> ExitCode:
     """Compare both sides while people work: every row, the schema, and every object's bytes and metadata.
 
-    It may be repeated at any time. Exit code 11 if anything differs; each difference is named.
+    It may be repeated at any time, after the switch, too: then the platform's copy, which a rollback goes back to, is
+    compared with the target. Exit code 11 if anything differs; each difference is named.
     """
     from cli.views import migrate as view
-    from provisioner.operations.migration_verifying import verify as compare
+    from provisioner.operations.migration_checking import verify as compare
 
     found = compare(_site(estate_path, name), now=_now, report=view.reporter(events=events))
     view.show_verification(found, output=output)
@@ -196,22 +197,44 @@ def cutover(*, name: str, yes: bool, events: bool, estate_path: Path | None, out
     view.show_switched(switch(site, now=_now, report=reporter(events=events)), output=output)
 
 
-@migrate.command(epilog="Example: coopctl migrate relay rice-own-infrastructure")
+@migrate.command(epilog="Example: coopctl migrate relay rice-own-infrastructure --watch")
 @_name
+@click.option("--watch", is_flag=True, help="Go on until the migration ends, or until Ctrl-C or SIGTERM.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: how long to wait between two rounds.",
+)
 @options.events
 @options.estate
 @options.output
-def relay(*, name: str, events: bool, estate_path: Path | None, output: str) -> None:
+def relay(*, name: str, watch: bool, every: float, events: bool, estate_path: Path | None, output: str) -> None:
     """Bring back what was written at the target since the switch, while people work, so that a rollback is short.
 
-    Until it is brought back the target's server keeps it on its disk: run it now and then until `finalise`.
+    Until it is brought back the target's server keeps it on its disk. With --watch it is brought back all the time, and
+    each round says how far the platform's copy was behind; killed, it is started again and goes on.
     """
+    import time
+
     from cli.views import migrate_switch as view
     from cli.views.migrate import reporter
+    from provisioner.operations.migration_relaying import keep_relaying
     from provisioner.operations.migration_returning import relay as bring_back
 
-    found = bring_back(_site(estate_path, name), now=_now, report=reporter(events=events))
-    view.show_brought_back(found, output=output)
+    site, report = _site(estate_path, name), reporter(events=events)
+    if not watch:
+        view.show_brought_back(bring_back(site, now=_now, report=report), output=output)
+        return
+    keep_relaying(
+        site,
+        now=_now,
+        report=report,
+        brought=lambda found: view.show_brought_back(found, output=output),
+        pause=lambda: time.sleep(every),
+    )
 
 
 @migrate.command(epilog="Example: coopctl migrate rollback rice-own-infrastructure")
@@ -250,15 +273,41 @@ def finalise(*, name: str, yes: bool, events: bool, estate_path: Path | None, ou
     from cli.views import confirm
     from cli.views import migrate_switch as view
     from cli.views.migrate import reporter
+    from provisioner.operations.dumping import require_dumps
     from provisioner.operations.migration_finalising import finalise as end
-    from provisioner.operations.migration_finalising import require_dumps
     from provisioner.operations.migration_run import require_open
 
     site = _site(estate_path, name)
     require_open(site)
-    require_dumps(site)
+    require_dumps(site.platform)
     confirm.ask(view.finalise_question(site), yes=yes, events=events)
     view.show_finalised(end(site, now=_now, report=reporter(events=events)), output=output)
+
+
+@migrate.command(epilog="Example: coopctl migrate erase rice-own-infrastructure")
+@_name
+@click.option("--early", is_flag=True, help="Before the end of keepSource, too.")
+@options.yes
+@options.events
+@options.estate
+@options.output
+def erase(*, name: str, early: bool, yes: bool, events: bool, estate_path: Path | None, output: str) -> None:
+    """Erase what the platform still holds of a data store that has moved for good, and prove that it is gone.
+
+    After `finalise` alone. The final dump is verified first, or made anew; then database, bucket with every version,
+    identity and roles go, and all of them are looked up again, and whether anything of somebody else's is missing. Asks
+    for the cooperative's name. Killed or interrupted, the same command goes on. Exit code 11 if anything is left.
+    """
+    from cli.views import confirm
+    from cli.views import migrate_erase as view
+    from cli.views.migrate import reporter
+    from provisioner.operations.migration_erasing import erase_source, require_erasable
+
+    site = _site(estate_path, name)
+    require_erasable(site, now=_now(), early=early)
+    cooperative = str(site.tenant.cooperative)
+    confirm.ask_for_name(view.question(site), name=cooperative, yes=yes, events=events)
+    view.show(erase_source(site, now=_now, early=early, report=reporter(events=events)), output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate report rice-own-infrastructure --language ko --html > report.html")
@@ -284,10 +333,10 @@ def report(*, name: str, language: "Language", html: bool, estate_path: Path | N
 @options.estate
 @options.output
 def orphans(*, remove: bool, yes: bool, events: bool, estate_path: Path | None, output: str) -> ExitCode:
-    """Show what migrations have left on the platform's PostgreSQL server, and no open one of this estate accounts for.
+    """Show what migrations have left on the platform's servers, and no open one of this estate accounts for.
 
-    An orphaned slot keeps WAL until the disk is full. A migration with its journal on another machine looks the same:
-    remove only what nobody works on. Exit code 11 if there are any and they stay.
+    An orphaned slot keeps WAL until the disk is full, a fence keeps applications out. A migration with its journal on
+    another machine looks the same: remove only what nobody works on. Exit code 11 if there are any and they stay.
     """
     import os
 

@@ -64,9 +64,11 @@ def show_brought_back(found: BroughtBack, *, output: str) -> None:
     """How much it was."""
     if output == "json":
         rows = {"transactions": found.rows.transactions, "changes": found.rows.changes}
-        json.write("MigrationRelayed", {"migration": found.migration, "rows": rows})
+        content = {"migration": found.migration, "behindBytes": found.behind_bytes, "rows": rows}
+        json.write("MigrationRelayed", content)
         return
-    text = f"{found.rows.transactions} transactions with {found.rows.changes} changes of rows are brought back"
+    behind = "" if found.behind_bytes is None else f", {found.behind_bytes:,} bytes of WAL were kept for it"
+    text = f"{found.rows.transactions} transactions with {found.rows.changes} changes of rows are brought back{behind}"
     human.stdout().print(f"{found.migration}: {text}; objects are the same on both sides", markup=False)
 
 
@@ -89,12 +91,16 @@ def show_finalised(found: Finalised, *, output: str) -> None:
     """Where the dump is, and what the cooperative does now."""
     if output == "json":
         content = {"migration": found.migration, "dump": found.dump, "keepDumpUntil": found.keep_until.isoformat()}
-        json.write("MigrationFinalised", {**content, "rotate": list(found.rotate)})
+        credentials = {"renewed": list(found.renewed), "rotate": list(found.rotate)}
+        json.write("MigrationFinalised", {**content, **credentials})
         return
     console = human.stdout()
     until = f"{found.keep_until:%Y-%m-%d}"
     console.print(f"{found.migration}: done; the final dump is {found.dump}, kept until {until}", markup=False)
-    console.print("whoever moved the data store has known these; the cooperative changes them now:", markup=False)
+    console.print(f"run `coopctl apply {found.cooperative}`: it changes, and restarts what uses them", markup=False)
+    for one in found.renewed:
+        console.print(f"    {one}", markup=False)
+    console.print("whoever moved the data store has known these, too; the cooperative changes them then:", markup=False)
     for one in found.rotate:
         console.print(f"    {one}", markup=False)
 
@@ -129,9 +135,16 @@ def show_report(found: Reported, *, language: Language, html: bool, output: str)
     if output == "json":
         ending = str(found.run.ending) if found.run.ending else None
         content = {"migration": found.migration, "cooperative": found.cooperative, "run": str(found.run.kind)}
-        json.write("MigrationReport", {**content, "ending": ending, "steps": _steps(found.run)})
+        erasure = dict(found.erasure.result) if found.erasure else None
+        json.write("MigrationReport", {**content, "ending": ending, "steps": _steps(found.run), "erasure": erasure})
         return
-    made = report_of(found.run, migration=found.migration, cooperative=found.cooperative, language=language)
+    made = report_of(
+        found.run,
+        migration=found.migration,
+        cooperative=found.cooperative,
+        language=language,
+        erasure=found.erasure,
+    )
     click.echo(as_page(made) if html else as_text(made), nl=False)
 
 

@@ -246,7 +246,8 @@ def _public_access_blocked(clients: Clients, name: str) -> bool:
 
 
 def _empty(clients: Clients, name: str) -> None:
-    for upload in clients.s3.list_multipart_uploads(Bucket=name).get("Uploads", ()):
+    pages = clients.s3.get_paginator("list_multipart_uploads").paginate(Bucket=name)
+    for upload in [one for page in pages for one in page.get("Uploads", ())]:
         clients.s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
     batch: list[ObjectIdentifierTypeDef] = []
     for key, version, _ in list(versions(clients, name)):

@@ -58,8 +58,7 @@ def open_clients(access: ObjectsAccess, *, environment: Mapping[str, str]) -> Cl
     Raises NotFound, NotPermitted or Unreachable.
     """
     session = _session(access, environment=environment, what="the S3 administrator's access key")
-    s3 = _s3(session, access)
-    iam = session.client("iam", endpoint_url=access.iam_url, config=_config(access.iam_url), verify=_verify(access))
+    s3, iam = _s3(session, access), _iam(session, access)
     with translating(access):
         # An S3 call first: SeaweedFS answers an IAM call with a wrong key in a form that names no reason.
         s3.list_buckets(MaxBuckets=1)
@@ -75,6 +74,11 @@ def open_clients(access: ObjectsAccess, *, environment: Mapping[str, str]) -> Cl
 def open_s3(access: ObjectsAccess, *, environment: Mapping[str, str], what: str) -> "S3Client":
     """A client for objects alone; ``what`` names its access key. Raises NotFound without one."""
     return _s3(_session(access, environment=environment, what=what), access)
+
+
+def open_iam(access: ObjectsAccess, *, environment: Mapping[str, str], what: str) -> "IAMClient":
+    """A client for identities alone; ``what`` names its access key. Raises NotFound without one."""
+    return _iam(_session(access, environment=environment, what=what), access)
 
 
 def open_s3_as(key: AccessKey, *, access: ObjectsAccess, attempts: int = ATTEMPTS) -> "S3Client":
@@ -125,6 +129,10 @@ def _session(access: ObjectsAccess, *, environment: Mapping[str, str], what: str
 def _s3(session: boto3.Session, access: ObjectsAccess, *, attempts: int = ATTEMPTS) -> "S3Client":
     config = _config(access.url, attempts=attempts)
     return session.client("s3", endpoint_url=access.url, config=config, verify=_verify(access))
+
+
+def _iam(session: boto3.Session, access: ObjectsAccess) -> "IAMClient":
+    return session.client("iam", endpoint_url=access.iam_url, config=_config(access.iam_url), verify=_verify(access))
 
 
 def _verify(access: ObjectsAccess) -> str | None:

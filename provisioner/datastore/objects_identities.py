@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.marks import Fate, Mark, from_tags, require_own, to_tags
@@ -19,6 +20,7 @@ from provisioner.datastore.objects_policies import Policy, identity_policy, same
 from provisioner.plan.resources import ObjectsIdentity
 
 if TYPE_CHECKING:
+    from types_boto3_iam import IAMClient
     from types_boto3_iam.type_defs import AccessKeyMetadataTypeDef
 
 
@@ -63,6 +65,28 @@ def drop_identity(clients: Clients, name: str, *, mark: Mark) -> Fate:
     _leave_foreign(clients, name)
     unless(ABSENT, clients.iam.delete_user, UserName=name)
     return Fate.DROPPED
+
+
+def may_replace_key(iam: "IAMClient", name: str) -> bool:
+    """Whether the server knows the identity ``name`` and lets us see its keys. Raises what botocore raises for a server
+    that does not answer."""
+    try:
+        iam.list_access_keys(UserName=name)
+    except (ClientError, ResponseParserError):
+        # No IAM API, no right, no such user: servers say it in many ways.
+        return False
+    return True
+
+
+def replace_key(iam: "IAMClient", name: str, *, known: str | None) -> AccessKey:
+    """Give the identity a new key. What nobody knows goes first, ``known`` last: it may have two at a time."""
+    for one in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        if one["AccessKeyId"] != known:
+            iam.delete_access_key(UserName=name, AccessKeyId=one["AccessKeyId"])
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    if known is not None:
+        unless(ABSENT, iam.delete_access_key, UserName=name, AccessKeyId=known)
+    return AccessKey(id=made["AccessKeyId"], secret=Secret(made["SecretAccessKey"]))
 
 
 def _exists(clients: Clients, name: str) -> bool:

@@ -103,20 +103,22 @@ def drop_retained_roles(connection: Connection, *, mark: Mark) -> None:
         return
     marks = {name: from_comment(comment) for name, comment in rows(connection, _MARKED_ROLES)}
     names = [name for name, found in marks.items() if found is not None and found.retained and mark.owns(found)]
-    for start in range(0, len(names), DROPPED_AT_ONCE):
-        part = names[start : start + DROPPED_AT_ONCE]
-        if not retrying(partial(dropped, connection, part)):
-            for name in part:
-                drop_role(connection, name, mark=mark)
+    _drop_roles(connection, names, mark=mark)
+
+
+def drop_marked_roles(connection: Connection, *, mark: Mark) -> None:
+    """Drop every role of the cooperative; while it has a database, or a role owns anything, such roles are disabled."""
+    _drop_roles(connection, marked_roles(connection, mark=mark), mark=mark)
 
 
 def own_roles(connection: Connection, *, mark: Mark) -> tuple[str, ...]:
     """The roles that bear the cooperative's mark, but for those of its members, which own nothing."""
-    return tuple(
-        name
-        for name, comment in rows(connection, _MARKED_ROLES)
-        if mark.owns(from_comment(comment)) and not is_member_role(name)
-    )
+    return tuple(name for name in marked_roles(connection, mark=mark) if not is_member_role(name))
+
+
+def marked_roles(connection: Connection, *, mark: Mark) -> tuple[str, ...]:
+    """All roles that bear the cooperative's mark."""
+    return tuple(name for name, comment in rows(connection, _MARKED_ROLES) if mark.owns(from_comment(comment)))
 
 
 def dropped(connection: Connection, names: Sequence[str]) -> bool:
@@ -133,6 +135,18 @@ def dropped(connection: Connection, names: Sequence[str]) -> bool:
 def is_superuser(connection: Connection) -> bool:
     """Whether the administrator is a superuser."""
     return bool(scalar(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+
+
+def _drop_roles(connection: Connection, names: Sequence[str], *, mark: Mark) -> None:
+    if _has_database(connection, mark):
+        for name in names:
+            drop_role(connection, name, mark=mark)
+        return
+    for start in range(0, len(names), DROPPED_AT_ONCE):
+        part = names[start : start + DROPPED_AT_ONCE]
+        if not retrying(partial(dropped, connection, part)):
+            for name in part:
+                drop_role(connection, name, mark=mark)
 
 
 def _ensure_role(connection: Connection, wanted: PostgresRole, *, mark: Mark, password: Secret | None) -> None:

@@ -34,10 +34,13 @@ class PostgresTarget:
 class ObjectsTarget:
     """The bucket to move to: ``endpoint`` is the S3 server's URL, ``credentials`` say where an access key is.
 
+    ``iam_url`` is where its IAM API would be, if it has one.
+
     ``pods`` is the server as pods reach it (None: as the URL names it).
     """
 
     endpoint: str
+    iam_url: str
     bucket: str
     region: str
     credentials: SecretReference

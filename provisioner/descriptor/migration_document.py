@@ -59,6 +59,10 @@ class ObjectsTargetDocument(Document):
     """The bucket to move to."""
 
     endpoint: ServerUrl = Field(description="The S3 server's URL, as coopctl reaches it.")
+    iam_url: ServerUrl | None = Field(
+        default=None,
+        description="IAM, for the applications' new access key at the end; without it the same as endpoint.",
+    )
     bucket: Annotated[str, BeforeValidator(matching(_BUCKET, what="a bucket's name"))] = Field(
         description="An empty bucket."
     )

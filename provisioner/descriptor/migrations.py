@@ -204,6 +204,7 @@ def _value(document: DataStoreMigrationDocument, *, root: Node, estate: Estate) 
 def _objects(objects: ObjectsTargetDocument, *, estate: Estate) -> ObjectsTarget:
     return ObjectsTarget(
         endpoint=objects.endpoint,
+        iam_url=objects.iam_url or objects.endpoint,
         bucket=objects.bucket,
         region=objects.region,
         credentials=secret_reference_value(objects.credentials, estate=estate),

@@ -18,6 +18,11 @@ class RunKind(StrEnum):
     PREFLIGHT = "preflight"
     REHEARSAL = "rehearsal"
     MIGRATION = "migration"
+    ERASURE = "erasure"
+
+
+# What copies a data store: a run of another kind only looks at it, or takes away what is left of it.
+MOVES = frozenset({RunKind.REHEARSAL, RunKind.MIGRATION})
 
 
 class RunEnding(StrEnum):
@@ -29,6 +34,7 @@ class RunEnding(StrEnum):
     ABORTED = "aborted"
     ROLLED_BACK = "rolled-back"
     FINALISED = "finalised"
+    ERASED = "erased"
 
 
 class Phase(StrEnum):
@@ -43,6 +49,7 @@ class Phase(StrEnum):
     CUTOVER = "cutover"
     ROLLBACK = "rollback"
     FINALISE = "finalise"
+    ERASE = "erase"
 
 
 class EntryKind(StrEnum):

@@ -1,8 +1,8 @@
 """What a verification says: values that can be shown, kept and signed off, and the proof that opens the switch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from provisioner.errors import VerificationFailed
 from provisioner.migration.postgres_catalogue import CatalogueDifference
@@ -65,6 +65,9 @@ class SequenceDifference:
         return f"sequence {self.sequence} stands at {self.target} instead of {self.source}"
 
 
+Difference = TypeVar("Difference", RowDifference, CatalogueDifference, SequenceDifference)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VerificationReport:
     """What was compared, and all differences.
@@ -100,6 +103,26 @@ class VerificationReport:
         """Whether both sides hold the same."""
         return not self.differences
 
+    @property
+    def turned(self) -> "VerificationReport":
+        """The same, of a comparison that was made the other way round."""
+        return replace(
+            self,
+            source_version=self.target_version,
+            target_version=self.source_version,
+            tables=tuple(
+                replace(
+                    one,
+                    source_rows=one.target_rows,
+                    target_rows=one.source_rows,
+                    differences=tuple(map(_turned, one.differences)),
+                )
+                for one in self.tables
+            ),
+            catalogue=tuple(map(_turned, self.catalogue)),
+            sequences=tuple(map(_turned, self.sequences)),
+        )
+
     def summary(self) -> dict[str, Json]:
         """What a journal keeps of it: counts, and the first differences by the keys of rows, never their contents."""
         return {
@@ -117,6 +140,10 @@ class VerificationReport:
     def to_json(self) -> dict[str, Any]:
         """The report as JSON's own types."""
         return asdict(self) | {"scope": self.scope.value, "clean": self.clean}
+
+
+def _turned(one: Difference) -> Difference:
+    return replace(one, source=one.target, target=one.source)
 
 
 @final

@@ -6,6 +6,8 @@ replica identities go; the fence is lifted if it was closed. As if nothing had b
 ``return_to_source``, after it: the target is fenced, its last writes are drained to the source, what no stream carries
 goes back, both are verified, and the source is opened again. The same proof is asked for as for the switch.
 
+``rehearse_return`` shows meanwhile, and disturbs nobody, that the source still holds what the target holds.
+
 ``finalise``: the way back is given up; nothing of the migration stays on either server.
 
 All of them can be cut off and repeated. ``read_leftovers`` finds what any migration has left on a server.
@@ -14,6 +16,7 @@ All of them can be cut off and repeated. ``read_leftovers`` finds what any migra
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Lock
 
 from provisioner.datastore.postgres_connection import Connection, rows
 from provisioner.errors import Unreachable
@@ -25,7 +28,7 @@ from provisioner.migration.postgres_relay import drop_relay_role, relay_all
 from provisioner.migration.postgres_report import VerificationReport, require_verified
 from provisioner.migration.postgres_sides import Clients, session
 from provisioner.migration.postgres_snapshot import drop_slot
-from provisioner.migration.postgres_verification import Comparison, verify_everything
+from provisioner.migration.postgres_verification import Comparison, rehearse_verification, verify_everything
 from provisioner.naming import is_replication_name
 
 # Of one server: what is left of migrations, and where it is. Subscriptions of all databases are seen from any.
@@ -94,6 +97,23 @@ def prove_return(work: Cutover, *, reverse_clients: Clients, record: Callable[[F
                 lift_fence(again, closed)
             raise
         return verified.report
+
+
+def rehearse_return(work: Cutover) -> VerificationReport:
+    """Compare everything that streams while people write on the target, and what they write is relayed to the source.
+
+    Nothing is fenced. The relay's role must be there with the password of ``work``. Sequences, large objects and tables
+    that no stream carries are left for the way back itself. Raises what the relay raises.
+    """
+    relaying = Lock()
+
+    def catch_up() -> None:
+        # One reader of the slot at a time; tables are compared by several.
+        with relaying:
+            relay_all(work.relay)
+
+    comparison = replace(_reversed_comparison(work), tables=work.streamed, catch_up=catch_up)
+    return rehearse_verification(comparison).turned
 
 
 def complete_return(work: Cutover, *, fence: Fence) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind, StepRecord, StepState
 from provisioner.migration.redaction import Json
@@ -42,6 +42,16 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
             "method": "Rows are compared by counts and hashes of all columns, objects by the SHA-256 of every version.",
             "none": "Nothing differs.",
             "some": "{count:,} differences:",
+            "erased": "Erased on the platform (UTC)",
+            "what-was-there": "What was there",
+            "held-database": "database {name} with {bytes:,} bytes, {tables:,} tables and sequences, {rows:,} rows",
+            "held-bucket": "bucket {name} with {versions:,} versions ({bytes:,} bytes), {markers:,} delete markers,"
+            " {uploads:,} unfinished uploads",
+            "held-roles": "{count:,} roles, {identities:,} S3 identity",
+            "looked-up": "Looked up afterwards",
+            "nothing-left": "nothing of it is left; {databases:,} databases, {roles:,} roles, {buckets:,} buckets and"
+            " {identities:,} identities of others are there as before",
+            "digest": "Digest of the proof (SHA-256)",
             "signed": "Signed off",
             "sign": "Name, date: ______________________________",
         },
@@ -70,6 +80,16 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
             "method": "행은 개수와 모든 열의 해시로, 객체는 모든 버전의 SHA-256으로 비교했습니다.",
             "none": "차이가 없습니다.",
             "some": "차이 {count:,}건:",
+            "erased": "플랫폼에서 삭제(UTC)",
+            "what-was-there": "삭제 전 보유 내용",
+            "held-database": "데이터베이스 {name}: {bytes:,}바이트, 표와 시퀀스 {tables:,}개, 행 {rows:,}개",
+            "held-bucket": "버킷 {name}: 버전 {versions:,}개({bytes:,}바이트), 삭제 표시 {markers:,}개,"
+            " 미완료 업로드 {uploads:,}개",
+            "held-roles": "역할 {count:,}개, S3 사용자 {identities:,}개",
+            "looked-up": "삭제 후 재확인",
+            "nothing-left": "남은 것이 없으며, 다른 이용자의 데이터베이스 {databases:,}개, 역할 {roles:,}개,"
+            " 버킷 {buckets:,}개, 사용자 {identities:,}개는 그대로입니다",
+            "digest": "증명 요약값(SHA-256)",
             "signed": "확인",
             "sign": "성명, 날짜: ______________________________",
         },
@@ -88,6 +108,7 @@ _NAMES: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
             RunEnding.ABORTED: "중단",
             RunEnding.ROLLED_BACK: "원래 위치로 복귀",
             RunEnding.FINALISED: "완료",
+            RunEnding.ERASED: "삭제 완료",
             StepState.DONE: "완료",
             StepState.BEGUN: "시작됨",
             "rehearsal": "사용 중 비교",
@@ -118,13 +139,13 @@ class Report:
     signed: tuple[str, str]
 
 
-def report_of(run: Run, *, migration: str, cooperative: str, language: Language) -> Report:
-    """The report of ``run`` of ``migration``."""
+def report_of(run: Run, *, migration: str, cooperative: str, language: Language, erasure: Run | None = None) -> Report:
+    """The report of ``run`` of ``migration``, and of the ``erasure`` of what the platform held after it."""
     words = _WORDS[language]
     return Report(
         language=language,
         title=words["title"].format(name=migration),
-        facts=tuple(_facts(run, cooperative=cooperative, language=language)),
+        facts=(*_facts(run, cooperative=cooperative, language=language), *_erased(erasure, _WORDS[language])),
         steps_title=words["steps"],
         header=(words["phase"], words["step"], words["how"], words["took"]),
         steps=tuple(_step(one, language=language) for one in run.steps),
@@ -184,6 +205,39 @@ def _facts(run: Run, *, cooperative: str, language: Language) -> Iterator[tuple[
     for label, key in (("dump", "dump"), ("kept", "keepDumpUntil")):
         if key in run.result:
             yield words[label], str(run.result[key])
+
+
+def _erased(run: Run | None, words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What the proof of an erasure says."""
+    proof = run.result.get("proof") if run is not None else None
+    if run is None or run.ended is None or not isinstance(proof, dict):
+        return
+    yield words["erased"], _moment(run.ended)
+    database, bucket, others = (_numbers(proof.get(name)) for name in ("database", "bucket", "others"))
+    tables = [_numbers(one) for one in _listed(proof.get("tables"))]
+    held = []
+    if database:
+        rows = sum(one["rows"] for one in tables)
+        held.append(
+            words["held-database"].format(
+                name=database["name"], bytes=database["size_bytes"], tables=len(tables), rows=rows
+            )
+        )
+    if bucket:
+        held.append(words["held-bucket"].format(**bucket, bytes=bucket["size_bytes"]))
+    roles, identities = len(_listed(proof.get("roles"))), int(proof.get("identity") is not None)
+    held.append(words["held-roles"].format(count=roles, identities=identities))
+    yield words["what-was-there"], "; ".join(held)
+    yield words["looked-up"], words["nothing-left"].format(**others)
+    yield words["digest"], str(run.result.get("digest"))
+
+
+def _numbers(found: Json) -> dict[str, Any]:
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _listed(found: Json) -> list[Json]:
+    return list(found) if isinstance(found, list) else []
 
 
 def _step(one: StepRecord, *, language: Language) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def require_destroyable(site: Site, name: str, *, delete_data: bool) -> None:
     if site.engine.checkpoint(name) is None:
         raise _nothing_to_destroy(site, name)
     if delete_data:
-        require_dumps(site)
+        require_dumps(site.platform)
 
 
 def is_gone(site: Site, name: str) -> bool:

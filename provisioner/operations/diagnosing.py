@@ -12,13 +12,15 @@ from typing import Final
 
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import read_platform
+from provisioner.descriptor.migrations import migration_files
 from provisioner.descriptor.platform import Platform, SecretReference
 from provisioner.embedded import platform as embedded
 from provisioner.embedded.platform import EmbeddedStatus
 from provisioner.embedded.ports import taken_by_others
 from provisioner.engine.state import list_stack_files
 from provisioner.errors import CoopctlError, Diagnostic
-from provisioner.operations.reaching import Server, api_server, connect, other_servers
+from provisioner.operations.migration_orphans import Orphans, find_orphaned
+from provisioner.operations.reaching import Server, api_server, connect, data_store_servers, other_servers
 from provisioner.toolchain.findings import Check, Finding, Level
 
 _FILE_SCHEME: Final = "file://"
@@ -46,6 +48,8 @@ class EstateFacts:
 
     ``platform`` is None if its document has ``problems``. ``has_stacks`` is None where only the state's server knows.
     ``cluster`` is the failure of reading the kubeconfig. An embedded platform that does not run is not connected to.
+    ``orphans`` are what migrations have left on servers that answer, looked at where the estate has a migration;
+    ``unknown_orphans`` is why nobody could tell.
     """
 
     estate: Estate
@@ -58,6 +62,8 @@ class EstateFacts:
     reached: tuple[Reached, ...] = ()
     embedded: EmbeddedStatus | None = None
     in_the_way: tuple[CoopctlError, ...] = ()
+    orphans: tuple[Orphans, ...] = ()
+    unknown_orphans: CoopctlError | None = None
 
 
 def look_at_estate(estate: Estate, *, environment: Mapping[str, str]) -> EstateFacts:
@@ -71,6 +77,10 @@ def look_at_estate(estate: Estate, *, environment: Mapping[str, str]) -> EstateF
     status, in_the_way = _embedded(estate) if platform.embedded else (None, ())
     can_answer = not platform.embedded or (status is not None and is_up(status))
     cluster, servers = _servers(platform) if can_answer else (None, ())
+    reached = _reach(servers)
+    unheard = {one.server for one in reached if one.failure is not None}
+    answers = can_answer and bool(migration_files(estate)) and unheard.isdisjoint(data_store_servers(platform))
+    orphans, unknown = _orphans(estate, environment=environment) if answers else ((), None)
     return EstateFacts(
         estate=estate,
         platform=platform,
@@ -78,9 +88,11 @@ def look_at_estate(estate: Estate, *, environment: Mapping[str, str]) -> EstateF
         has_stacks=_has_stacks(platform.state.url),
         lacking=() if platform.embedded else tuple(_lacking(platform, environment=environment)),
         cluster=cluster,
-        reached=_reach(servers),
+        reached=reached,
         embedded=status,
         in_the_way=in_the_way,
+        orphans=orphans,
+        unknown_orphans=unknown,
     )
 
 
@@ -108,6 +120,14 @@ def _reached(server: Server) -> Reached:
     except OSError as error:
         return Reached(server=server, failure=str(error))
     return Reached(server=server, failure=None)
+
+
+def _orphans(estate: Estate, *, environment: Mapping[str, str]) -> tuple[tuple[Orphans, ...], CoopctlError | None]:
+    """What migrations have left, or why nobody could tell."""
+    try:
+        return find_orphaned(estate, environment=environment), None
+    except CoopctlError as error:
+        return (), error
 
 
 def _has_stacks(url: str) -> bool | None:
@@ -214,6 +234,17 @@ def _remedy(platform: Platform) -> str:
     return f"start it, or open the way to it from this machine, or mend its address in {platform.source}"
 
 
+def migrations(facts: EstateFacts) -> Iterator[Finding]:
+    """What migrations have left behind: slots that fill the disk, logins, and fences that keep applications out."""
+    for one in facts.orphans:
+        whose = one.cooperative or f"a cooperative with the mark {one.uid}, which nobody knows here"
+        named = ", ".join(f"{left.kind} {left.name}" for left in one.left)
+        remedy = "if no other machine works on its migration: `coopctl migrate orphans --remove`"
+        yield Finding(subject="migrations", found=f"left of {whose}: {named}", level=Level.PROBLEM, remedy=remedy)
+    if (error := facts.unknown_orphans) is not None:
+        yield Finding(subject="migrations", found=f"not looked at: {error.message}", remedy=error.hint)
+
+
 def embedded_platform(facts: EstateFacts) -> Iterator[Finding]:
     """The embedded platform's processes and ports. One that was not started, or was stopped, is in order."""
     for failure in facts.in_the_way:
@@ -239,4 +270,5 @@ ESTATE_CHECKS: Final[tuple[Check[EstateFacts], ...]] = (
     credentials,
     embedded_platform,
     endpoints,
+    migrations,
 )

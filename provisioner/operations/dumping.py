@@ -9,10 +9,12 @@ Cut off before 1, the next run takes away what lies around and makes a dump of i
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+from provisioner.datastore.dump_digests import TableDigest
 from provisioner.datastore.dump_encryption import EncryptedFile
 from provisioner.datastore.dump_places import DumpPlace, open_dump_place
 from provisioner.datastore.dump_postgres import DumpWork
@@ -33,7 +35,10 @@ SECRETS_FOLDER = "final-dump"
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDump:
-    """A verified dump: the parts of the data store that it holds, and its files. ``done``: the destroy has ended."""
+    """A verified dump: the parts of the data store that it holds, and its files. ``done``: the destroy has ended.
+
+    ``tables`` are what a restore of it was found to hold, ``objects`` the versions of all objects in it.
+    """
 
     name: str
     location: str
@@ -41,27 +46,57 @@ class KnownDump:
     bucket: bool
     files: tuple[EncryptedFile, ...]
     done: bool = False
+    tables: tuple[TableDigest, ...] = ()
+    objects: int = 0
 
 
-def require_dumps(site: Site) -> Dumps:
+@dataclass(frozen=True, kw_only=True)
+class Dumping:
+    """What a final dump is made with: the estate's platform, the records beside its state, and how to work."""
+
+    platform: Platform
+    estate: Path
+    records: Records
+    work: DumpWork
+
+    @property
+    def dumps(self) -> Dumps:
+        """Where final dumps go, and to whom. Raises UsageError if the platform does not say."""
+        return require_dumps(self.platform)
+
+    @property
+    def place(self) -> DumpPlace:
+        """The same, opened."""
+        return open_dump_place(
+            self.dumps, estate=self.estate, objects=self.platform.objects, environment=self.work.environment
+        )
+
+
+def require_dumps(platform: Platform) -> Dumps:
     """Where final dumps go, and to whom. Raises UsageError if the platform does not say."""
-    if site.platform.dumps is None:
+    if platform.dumps is None:
         raise UsageError(
             "data are deleted only after a final dump, and the platform names no place for it",
-            hint=f"set spec.dumps (location: a folder or s3://BUCKET/PREFIX, recipient) in {site.platform.source}",
+            hint=f"set spec.dumps (location: a folder or s3://BUCKET/PREFIX, recipient) in {platform.source}",
         )
-    return site.platform.dumps
+    return platform.dumps
 
 
 def known_dump(site: Site, name: str) -> KnownDump | None:
     """The last verified dump of the cooperative, or None. Raises CoopctlError if the record is damaged."""
-    content = _records(site).read(_path(name))
+    return read_known_dump(site.records(), name)
+
+
+def read_known_dump(records: Records, name: str) -> KnownDump | None:
+    """The last verified dump of the cooperative, or None. Raises CoopctlError if the record is damaged."""
+    content = records.read(_path(name))
     if content is None:
         return None
     try:
         fields = json.loads(content)
         files = tuple(EncryptedFile(**file) for file in fields.pop("files"))
-        return KnownDump(**fields, files=files)
+        tables = tuple(TableDigest(**table) for table in fields.pop("tables", ()))
+        return KnownDump(**fields, files=files, tables=tables)
     except (ValueError, TypeError, KeyError) as error:
         raise CoopctlError(f"the record {_path(name)} of a final dump beside the state is damaged") from error
 
@@ -74,59 +109,73 @@ def what_is_left(site: Site, name: str, *, environment: Mapping[str, str]) -> Re
 def ensure_final_dump(site: Site, name: str, *, environment: Mapping[str, str], report: Report) -> KnownDump:
     """The dump that holds all that is left of the data store: that of a run which was cut off, else a new one.
 
-    Raises what `final_dump` raises, StackLocked, and ProblemsFound if a dump that is needed is no longer intact.
+    Raises what `take_final_dump` raises, and StackLocked.
     """
 
     def say(text: str) -> None:
         report(Message(stack=name, severity=Severity.INFO, text=text))
 
-    dumps, store = require_dumps(site), data_store_of(site.platform, name)
-    place = open_dump_place(dumps, estate=site.estate.root, objects=site.platform.objects, environment=environment)
+    require_dumps(site.platform)
     with leased(site.folder(name), stack=name, say=say) as mark:
         site.engine.interruption.check()
-        if known := _still_good(site, name, store=store, place=place, environment=environment):
-            say(f"the final dump {known.location} of a run that was cut off holds all that is left")
-            return known
-        made = final_dump(
-            store,
-            place=place,
-            recipient=dumps.recipient,
-            now=datetime.now(UTC),
-            work=DumpWork(
-                folder=site.folder(name) / SECRETS_FOLDER,
-                environment=environment,
-                mark=mark,
-                stopping=site.engine.interruption,
-            ),
+        work = DumpWork(
+            folder=site.folder(name) / SECRETS_FOLDER,
+            environment=environment,
+            mark=mark,
+            stopping=site.engine.interruption,
         )
-        known = KnownDump(
-            name=made.name,
-            location=made.location,
-            database=made.database is not None,
-            bucket=made.bucket is not None,
-            files=made.files,
-        )
-        _write(site, name, known)
+        dumping = Dumping(platform=site.platform, estate=site.estate.root, records=site.records(), work=work)
+        return take_final_dump(dumping, name, now=datetime.now(UTC), say=say)
+
+
+def take_final_dump(dumping: Dumping, name: str, *, now: datetime, say: Callable[[str], None]) -> KnownDump:
+    """As `ensure_final_dump`, for whoever holds the stack's lease.
+
+    Raises what `final_dump` raises, and ProblemsFound if a dump that is needed is no longer intact.
+    """
+    if known := _still_good(dumping, name):
+        say(f"the final dump {known.location} of a run that was cut off holds all that is left")
+        return known
+    made = final_dump(
+        data_store_of(dumping.platform, name),
+        place=dumping.place,
+        recipient=dumping.dumps.recipient,
+        now=now,
+        work=dumping.work,
+    )
+    known = KnownDump(
+        name=made.name,
+        location=made.location,
+        database=made.database is not None,
+        bucket=made.bucket is not None,
+        files=made.files,
+        tables=made.database.tables if made.database else (),
+        objects=made.bucket.objects if made.bucket else 0,
+    )
+    _write(dumping.records, name, known)
     say(f"the final dump is {known.location}")
     return known
 
 
 def settle(site: Site, name: str) -> None:
     """Note that nothing waits for the dump any more: the cooperative is gone."""
-    if (known := known_dump(site, name)) and not known.done:
-        _write(site, name, replace(known, done=True))
+    settle_dump(site.records(), name)
 
 
-def _still_good(
-    site: Site, name: str, *, store: DataStore, place: DumpPlace, environment: Mapping[str, str]
-) -> KnownDump | None:
-    known = known_dump(site, name)
+def settle_dump(records: Records, name: str) -> None:
+    """Note that nothing waits for the dump any more: what it holds is gone."""
+    if (known := read_known_dump(records, name)) and not known.done:
+        _write(records, name, replace(known, done=True))
+
+
+def _still_good(dumping: Dumping, name: str) -> KnownDump | None:
+    known = read_known_dump(dumping.records, name)
     if known is None or known.done:
         return None
-    left = remains_of(store, environment=environment)
+    left = remains_of(data_store_of(dumping.platform, name), environment=dumping.work.environment)
     if not left.all_in(known.name):
         return None
-    if is_intact(place, name=known.name, files=known.files):
+    if is_intact(dumping.place, name=known.name, files=known.files):
         return known
     if (known.database and left.database is None) or (known.bucket and left.bucket is None):
         raise ProblemsFound(
@@ -148,12 +197,8 @@ def data_store_of(platform: Platform, name: str) -> DataStore:
     )
 
 
-def _write(site: Site, name: str, known: KnownDump) -> None:
-    _records(site).write(_path(name), json.dumps(asdict(known), indent=1).encode())
-
-
-def _records(site: Site) -> Records:
-    return site.records()
+def _write(records: Records, name: str, known: KnownDump) -> None:
+    records.write(_path(name), json.dumps(asdict(known), indent=1).encode())
 
 
 def _path(name: str) -> str:

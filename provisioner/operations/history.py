@@ -33,6 +33,7 @@ class Action(StrEnum):
     DESTROY = "destroy"
     REPAIR = "repair"
     PROVE = "prove"
+    ERASE = "erase"
 
 
 class Ending(StrEnum):

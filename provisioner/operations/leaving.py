@@ -75,7 +75,7 @@ def require_told(site: Site, leaving: Sequence[Leaving], *, data: LeavingData | 
         )
     if data is not LeavingData.DELETE:
         return
-    require_dumps(site)
+    require_dumps(site.platform)
     if shared := [one for one in leaving if one.before.member_column]:
         raise UsageError(
             f"data of members that share tables are not deleted: {shared[0]}",
@@ -90,7 +90,7 @@ def delete_leaving(site: Site, leaving: Leaving, *, environment: Mapping[str, st
     def say(text: str) -> None:
         report(Message(stack=leaving.stack, severity=Severity.INFO, text=text))
 
-    dumps = require_dumps(site)
+    dumps = require_dumps(site.platform)
     place = open_dump_place(dumps, estate=site.estate.root, objects=site.platform.objects, environment=environment)
     folder = site.folder(leaving.stack)
     with leased(folder, stack=leaving.stack, say=say) as lease:
@@ -117,7 +117,10 @@ def delete_leaving(site: Site, leaving: Leaving, *, environment: Mapping[str, st
 def _leaving(site: Site, target: Target, *, data: LeavingData | None, admin: PostgresAdmin) -> Iterator[Leaving]:
     if not isinstance(target.plan, CooperativePlan):
         return
-    wanted = next(one for one in target.plan.resources if isinstance(one, PostgresMembers))
+    wanted = next((one for one in target.plan.resources if isinstance(one, PostgresMembers)), None)
+    if wanted is None:
+        # What the data store held here was erased after it had moved away.
+        return
     before, mark = (
         _before(site, wanted, stack=target.name),
         Mark(cluster=target.plan.cluster, cooperative=target.plan.uid),

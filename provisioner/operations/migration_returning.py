@@ -19,13 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from provisioner.errors import CoopctlError, ProblemsFound, VerificationFailed
+from provisioner.errors import CoopctlError, ProblemsFound, VerificationFailed, WayBackEnded
 from provisioner.migration.journal_entries import Phase, Run, RunEnding
 from provisioner.migration.objects_copying import PassReport, open_copying
 from provisioner.migration.objects_report import summary
 from provisioner.migration.objects_return import return_file
 from provisioner.migration.objects_verification import Verifying
 from provisioner.migration.postgres_fence import Fence, lift_fence
+from provisioner.migration.postgres_following import read_lag
 from provisioner.migration.postgres_relay import Relayed, make_relay_role, relay_all
 from provisioner.migration.postgres_rollback import complete_return, prove_return
 from provisioner.migration.postgres_sides import session
@@ -68,9 +69,13 @@ class RolledBack:
 
 @dataclass(frozen=True, kw_only=True)
 class BroughtBack:
-    """What was brought back from the target: transactions and changes of rows, and objects."""
+    """What was brought back from the target: transactions and changes of rows, and objects.
+
+    Before it the target's server kept ``behind_bytes`` of WAL for the way back (None: no stream goes back).
+    """
 
     migration: str
+    behind_bytes: int | None
     rows: Relayed
     objects: PassReport
 
@@ -92,21 +97,50 @@ def roll_back(site: MigrationSite, *, now: Callable[[], datetime], report: Repor
 def relay(site: MigrationSite, *, now: Callable[[], datetime], report: Report) -> BroughtBack:
     """Bring back what was written on the target so far, so that its server need not keep it any longer.
 
-    Raises ProblemsFound before the switch, and what `moved` and servers raise.
+    Raises what `require_way_back`, `moved` and servers raise, and ProblemsFound if the way back is lost.
     """
     with moved(site, now=now, report=report) as moving:
-        if not moving.switched():
-            raise ProblemsFound(f"{site.migration.name} is not switched: there is nothing to bring back")
-        _require_way_back(moving)
-        stay_at_target(moving)
-        return BroughtBack(migration=site.migration.name, rows=_relay(moving), objects=_objects_back(moving))
+        require_way_back(moving)
+        behind = _behind(moving)
+        rows, objects = bring_rows_back(moving), bring_objects_back(moving)
+        return BroughtBack(migration=site.migration.name, behind_bytes=behind, rows=rows, objects=objects)
 
 
-def _require_way_back(moving: Moving) -> None:
-    """Raises ProblemsFound if `finalise` has begun to give it up."""
+def require_way_back(moving: Moving) -> None:
+    """The applications work at the target, and can come back.
+
+    Raises ProblemsFound before the switch, WayBackEnded once they are on their way home, and once `finalise` has begun
+    to give the way back up.
+    """
+    if not moving.switched():
+        raise ProblemsFound(f"{moving.site.migration.name} is not switched: there is nothing to bring back")
+    _require_not_given_up(moving)
+    stay_at_target(moving)
+
+
+def _behind(moving: Moving) -> int | None:
+    """How many bytes of WAL the target's server keeps for the way back; None where everything is copied back.
+
+    Raises ProblemsFound if it has thrown them away.
+    """
+    if not moving.run.online:
+        return None
+    with session(moving.site.target) as target:
+        lag = read_lag(target, moving.site.names.reverse_slot)
+    if lag is None or lag.lost:
+        name = moving.site.migration.name
+        raise ProblemsFound(
+            f"the way back of {name} is lost: the target's server keeps no more what was written since the switch",
+            why="its slot is gone" if lag is None else "it was past max_slot_wal_keep_size",
+            hint=f"`coopctl migrate finalise {name}` ends it there; only another migration brings it home",
+        )
+    return lag.bytes
+
+
+def _require_not_given_up(moving: Moving) -> None:
     name = moving.site.migration.name
     if moving.run.is_done(Phase.FINALISE, END_WAY_BACK):
-        raise ProblemsFound(
+        raise WayBackEnded(
             f"the way back of {name} was given up", hint=f"`coopctl migrate finalise {name}` goes on, to its end"
         )
 
@@ -114,11 +148,11 @@ def _require_way_back(moving: Moving) -> None:
 def stay_at_target(moving: Moving) -> None:
     """Let the applications work on at the target, if a rollback was cut off before it was proven.
 
-    Raises ProblemsFound if it was: the applications are on their way home.
+    Raises WayBackEnded if it was: the applications are on their way home.
     """
     name = moving.site.migration.name
     if moving.run.is_done(Phase.ROLLBACK, PROVEN):
-        raise ProblemsFound(f"{name} is on its way back", hint=f"`coopctl migrate rollback {name}` goes on, to its end")
+        raise WayBackEnded(f"{name} is on its way back", hint=f"`coopctl migrate rollback {name}` goes on, to its end")
     _open_target_again(moving)
     if moving.tenancy.is_moving():
         moving.tenancy.note(moving.now(), moved=True)
@@ -127,11 +161,11 @@ def stay_at_target(moving: Moving) -> None:
 def _returned(moving: Moving) -> RolledBack:
     outage = None
     if not moving.run.is_done(Phase.ROLLBACK, PROVEN):
-        _require_way_back(moving)
+        _require_not_given_up(moving)
         _require_in_time(moving)
         _open_target_again(moving)
-        _relay(moving)
-        _objects_back(moving)
+        bring_rows_back(moving)
+        bring_objects_back(moving)
         outage = _proven(moving)
     begun = time.monotonic()
     fence = recorded_fence(moving.run.written.current, SOURCE_FENCE)
@@ -160,8 +194,8 @@ def _open_target_again(moving: Moving) -> None:
     moving.target_bucket.lift()
 
 
-def _relay(moving: Moving) -> Relayed:
-    """Rows, while people write on. The relay's role gets a new password: none is kept."""
+def bring_rows_back(moving: Moving) -> Relayed:
+    """Rows that were written at the target so far. The relay's role gets a new password: none is kept."""
     work = moving.cutover
     with moving.run.step(Phase.ROLLBACK, RELAY) as result:
         if not moving.run.online:
@@ -174,7 +208,8 @@ def _relay(moving: Moving) -> Relayed:
     return found
 
 
-def _objects_back(moving: Moving) -> PassReport:
+def bring_objects_back(moving: Moving) -> PassReport:
+    """Objects that were written at the target so far. Raises CoopctlError for one that cannot be copied."""
     site, run = moving.site, moving.run
     file = return_file(site.files.ledger)
     with (
@@ -203,7 +238,7 @@ def _proven(moving: Moving) -> float:
     try:
         tenancy.note(moving.now(), moved=True, moving=True)
         moving.target_bucket.put()
-        _objects_back(moving)
+        bring_objects_back(moving)
         objects = _compared(moving)
         with run.step(Phase.ROLLBACK, PROVEN) as result:
             found = prove_return(moving.cutover, reverse_clients=moving.back, record=record)

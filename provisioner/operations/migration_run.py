@@ -17,7 +17,7 @@ from provisioner.datastore.stopping import NeverStopped
 from provisioner.descriptor.migration import MigrationMode
 from provisioner.errors import CoopctlError, NotFound, ProblemsFound
 from provisioner.migration import journal
-from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind
+from provisioner.migration.journal_entries import MOVES, Phase, Run, RunEnding, RunKind
 from provisioner.migration.objects_copying import Progress as ObjectsProgress
 from provisioner.migration.planning import MigrationPlan, plan_migration
 from provisioner.migration.postgres_catalogue import Catalogue
@@ -86,18 +86,9 @@ class OpenRun:
 
     @contextmanager
     def step(self, phase: Phase, step: str) -> Iterator[dict[str, Json]]:
-        """Record a step: the block fills its result. A failure is recorded; what is killed stays begun."""
-        self.written.step_begun(phase, step)
-        self.report(StepBegan(phase=phase, step=step))
-        started, result = monotonic(), dict[str, Json]()
-        try:
+        """Record a step of the run."""
+        with recorded_step(self.written, phase, step, report=self.report) as result:
             yield result
-        except CoopctlError as error:
-            self.written.step_failed(phase, step, why=f"{error.message}{f': {error.why}' if error.why else ''}")
-            raise
-        seconds = monotonic() - started
-        self.written.step_done(phase, step, {**result, "seconds": round(seconds, 3)})
-        self.report(StepEnded(phase=phase, step=step, seconds=seconds))
 
     @contextmanager
     def copy_work(self) -> Iterator[CopyWork]:
@@ -131,6 +122,22 @@ class OpenRun:
 
 
 @contextmanager
+def recorded_step(written: journal.Journal, phase: Phase, step: str, *, report: Report) -> Iterator[dict[str, Json]]:
+    """Record a step: the block fills its result. A failure is recorded; what is killed stays begun."""
+    written.step_begun(phase, step)
+    report(StepBegan(phase=phase, step=step))
+    started, result = monotonic(), dict[str, Json]()
+    try:
+        yield result
+    except CoopctlError as error:
+        written.step_failed(phase, step, why=f"{error.message}{f': {error.why}' if error.why else ''}")
+        raise
+    seconds = monotonic() - started
+    written.step_done(phase, step, {**result, "seconds": round(seconds, 3)})
+    report(StepEnded(phase=phase, step=step, seconds=seconds))
+
+
+@contextmanager
 def opened(site: MigrationSite, *, kind: RunKind, now: Callable[[], datetime], report: Report) -> Iterator[OpenRun]:
     """Begin a run of ``kind``, or go on with the one that is open.
 
@@ -155,7 +162,7 @@ def reopened(site: MigrationSite, *, now: Callable[[], datetime], report: Report
     require_open(site)
     with journal.writing(site.files.journal, migration=name, clock=now, secrets=site.secrets) as written:
         current = written.current
-        if current is None or current.kind is RunKind.PREFLIGHT:
+        if current is None or current.kind not in MOVES:
             raise _nothing_open(name)
         yield _again(site, written, kind=current.kind, report=report)
 
@@ -164,7 +171,7 @@ def require_open(site: MigrationSite) -> Run:
     """The run that is open, seen without its lock. Raises NotFound."""
     record = journal.read(site.files.journal)
     for run in reversed(record.runs if record else ()):
-        if run.open and run.kind is not RunKind.PREFLIGHT:
+        if run.open and run.kind in MOVES:
             return run
     raise _nothing_open(site.migration.name)
 

@@ -169,7 +169,7 @@ def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mappi
     dsn = resolve_secret(migration.target.postgres.dsn, environment=environment, what="the target's DSN")
     access = ObjectsAccess(
         url=objects.endpoint,
-        iam_url=objects.endpoint,
+        iam_url=objects.iam_url,
         region=objects.region,
         credentials=objects.credentials,
         ca_file=objects.ca_file,

@@ -11,7 +11,7 @@ from provisioner.descriptor.loading import load_migration_alone
 from provisioner.errors import CoopctlError, NotFound
 from provisioner.migration import journal
 from provisioner.migration.journal import journal_file
-from provisioner.migration.journal_entries import Run, RunKind
+from provisioner.migration.journal_entries import MOVES, Run, RunEnding
 from provisioner.migration.postgres_following import Lag, read_lag
 from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import session
@@ -40,11 +40,12 @@ class MigrationStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The run that a report tells of."""
+    """The run that a report tells of, and the ``erasure`` of what the platform held, if it was done after it."""
 
     migration: str
     cooperative: str
     run: Run
+    erasure: Run | None
 
 
 def read_reported(estate: Estate, name: str) -> Reported:
@@ -54,7 +55,9 @@ def read_reported(estate: Estate, name: str) -> Reported:
     run = _shown(record.runs if record else ())
     if run is None:
         raise NotFound(f"nothing was done with {name} yet", hint=f"`coopctl migrate preflight {name}` begins")
-    return Reported(migration=name, cooperative=migration.cooperative, run=run)
+    erased = [one for one in record.runs if one.ending is RunEnding.ERASED] if record else []
+    erasure = erased[-1] if erased and erased[-1].number > run.number else None
+    return Reported(migration=name, cooperative=migration.cooperative, run=run, erasure=erasure)
 
 
 def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
@@ -79,5 +82,5 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
 
 def _shown(runs: tuple[Run, ...]) -> Run | None:
     """A migration or rehearsal rather than a preflight; the last of them."""
-    moves = [run for run in runs if run.kind is not RunKind.PREFLIGHT]
+    moves = [run for run in runs if run.kind in MOVES]
     return next(reversed(moves or runs), None)

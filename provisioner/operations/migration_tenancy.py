@@ -9,7 +9,7 @@ import binascii
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,9 @@ class Tenancy:
             self.cluster.delete(name=f"{endpoint_policy(store)}{NEXT}", **where)
 
     def note(self, now: datetime, *, moved: bool, moving: bool = False, final: bool = False) -> None:
-        """Record where the data store is."""
-        found = StoreRecord(
-            migration=self.migration, place=self.away, moved=moved, moving=moving, final=final, since=now
-        )
+        """Record where the data store is; for good, the credentials that the move has known are to be changed."""
+        place = replace(self.away, rotation=1) if final else self.away
+        found = StoreRecord(migration=self.migration, place=place, moved=moved, moving=moving, final=final, since=now)
         write_place(self.records, str(self.names.cooperative), found)
 
     def is_moving(self) -> bool:

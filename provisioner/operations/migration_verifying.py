@@ -21,9 +21,7 @@ from provisioner.migration.postgres_verification import rehearse_verification
 from provisioner.migration.steps import CopyTables, RehearseVerification
 from provisioner.migration.surveyed import read_kept_catalogue
 from provisioner.operations.migrating import catch_up, pass_objects
-from provisioner.operations.migration_fences import require_before_cutover
-from provisioner.operations.migration_run import OpenRun, Report, reopened
-from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.migration_run import OpenRun
 from provisioner.operations.preflighting import reaching_target
 
 OBJECT_ROUNDS = 3
@@ -41,17 +39,6 @@ class Verification:
     def differences(self) -> tuple[str, ...]:
         """Every difference in words."""
         return (*(self.postgres.differences if self.postgres else ()), *map(str, self.objects.differences))
-
-
-def verify(site: MigrationSite, *, now: Callable[[], datetime], report: Report) -> Verification:
-    """Verify the migration that is open; it may be repeated at any time.
-
-    Raises NotFound if none is, CoopctlError if nothing was copied yet, PlanRefused after the switch, and what servers
-    raise.
-    """
-    with reopened(site, now=now, report=report) as run:
-        require_before_cutover(run)
-        return verified(run, now=now)
 
 
 def verified(run: OpenRun, *, now: Callable[[], datetime]) -> Verification:

@@ -162,4 +162,6 @@ def _terms(site: Site, name: str) -> Terms:
         platform=seen_from_pods(site.platform, moved_to=place),
         exceptions=site.policing.excepted(name),
         moved=place is not None,
+        rotation=place.rotation if place else 0,
+        erased=place is not None and place.erased,
     )

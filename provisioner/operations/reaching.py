@@ -84,6 +84,11 @@ def _server_url(cluster: Cluster, *, hint: str) -> str:
         raise CoopctlError(f"{cluster.kubeconfig} is not a kubeconfig", why=str(error)) from error
 
 
+def data_store_servers(platform: Platform) -> tuple[Server, ...]:
+    """The servers of data stores."""
+    return (postgres_server(platform), _objects(platform))
+
+
 def postgres_server(platform: Platform) -> Server:
     """Where PostgreSQL listens for the administrator."""
     return Server(what="PostgreSQL", host=platform.postgres.admin.host, port=platform.postgres.admin.port)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from provisioner.engine.changes import Changes
 from provisioner.errors import CoopctlError, Interrupted
@@ -35,7 +36,14 @@ def recorded(site: Site, stack: str, *, action: Action, plan: str = "") -> Itera
     ``plan`` is the plan's fingerprint. What cannot be recorded is not begun.
     """
     site.engine.ensure_passphrase()
-    history, who = open_history(site), author(site.estate.root)
+    with recorded_in(open_history(site), stack, estate=site.estate.root, action=action, plan=plan) as outcome:
+        yield outcome
+
+
+@contextlib.contextmanager
+def recorded_in(history: History, stack: str, *, estate: Path, action: Action, plan: str = "") -> Iterator[Recorded]:
+    """As `recorded`, in a trail of the ``estate`` that is open already."""
+    who = author(estate)
 
     def note(ending: Ending, *, outcome: Recorded, why: str = "") -> None:
         event = Event(

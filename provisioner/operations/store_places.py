@@ -6,6 +6,8 @@ wanted, not what a migration has done by now.
 1. Before anything is fenced the record says that the data store is ``moving``: nobody applies or mends the cooperative,
    which would lift the fence or lead its Services back.
 2. When the Services lead elsewhere it says where, and from then on every plan leads there.
+3. When the way back is given up it counts a change of credentials, which the next apply makes; and when the platform's
+   copy is erased it says so, and no plan has it any more.
 
 Cut off in between, it goes on saying that the data store moves until the same command of the migration has ended.
 """
@@ -16,8 +18,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from provisioner.datastore.records import Records
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.loading import load_migration_alone
+from provisioner.descriptor.migration import MigrationTarget
 from provisioner.descriptor.platform import Endpoint
-from provisioner.errors import CoopctlError, DataStoreMoving
+from provisioner.errors import CoopctlError, DataStoreMoving, NotFound
 from provisioner.plan.store_place import StorePlace
 
 FOLDER = "data-store"
@@ -43,7 +48,7 @@ class StoreRecord:
             return f"on its way by the migration {self.migration}"
         if not self.moved:
             return f"on the platform, back from the migration {self.migration}"
-        back = "" if self.final else ", with a way back"
+        back = (", erased on the platform" if self.place.erased else "") if self.final else ", with a way back"
         return f"moved by {self.migration}: {where}{back}"
 
 
@@ -54,7 +59,9 @@ def read_place(records: Records, cooperative: str) -> StoreRecord | None:
         return None
     try:
         fields = json.loads(content)
-        place = StorePlace(**{name: Endpoint(**found) for name, found in fields.pop("place").items()})
+        found = fields.pop("place")
+        postgres, objects = (Endpoint(**found.pop(name)) for name in ("postgres", "objects"))
+        place = StorePlace(postgres=postgres, objects=objects, **found)
         since = datetime.fromisoformat(fields.pop("since"))
         return StoreRecord(place=place, since=since, **fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -71,6 +78,18 @@ def moved_to(records: Records, cooperative: str) -> StorePlace | None:
     """Where the cooperative's data store lives, None for the platform."""
     found = read_place(records, cooperative)
     return found.place if found is not None and found.moved else None
+
+
+def target_of(estate: Estate, records: Records, cooperative: str) -> MigrationTarget | None:
+    """How the servers are reached that the cooperative's data store has moved to for good, as the migration's document
+    says; None if it has not, or the document is gone. Raises InvalidDescriptor."""
+    found = read_place(records, cooperative)
+    if found is None or not found.final:
+        return None
+    try:
+        return load_migration_alone(estate, found.migration).target
+    except NotFound:
+        return None
 
 
 def require_settled(records: Records, cooperatives: Iterable[str]) -> None:

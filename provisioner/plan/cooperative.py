@@ -5,6 +5,7 @@ database and the bucket; the Services that lead there; the credentials; the solu
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from provisioner.catalogue import Catalogue
 from provisioner.catalogue.images_lock import ImagesLock
@@ -45,11 +46,11 @@ def cooperative_plan(
     """Decide everything that ``cooperative`` gets on ``platform``; ``exceptions`` are rules that do not hold for it.
 
     Where its data store has moved (``moved_to``), Services and policies lead there, and the one on the platform stays
-    fenced. Raises InvalidDescriptor if its solutions cannot be installed, NotFound if an image has no digest,
-    UsageError if the platform gives names where policies need addresses, PolicyViolated for a flow that is never
-    allowed.
+    fenced until it is erased. Raises InvalidDescriptor if its solutions cannot be installed, NotFound if an image has
+    no digest, UsageError if the platform gives names where policies need addresses, PolicyViolated for a flow that is
+    never allowed.
     """
-    fenced, platform = moved_to is not None, seen_from_pods(platform, moved_to=moved_to)
+    platform = seen_from_pods(platform, moved_to=moved_to)
     tenant = tenant_of(cooperative, cluster=platform.cluster.id)
     facts = tenant_facts(tenant, platform=platform, exceptions=exceptions)
     guards = _guards(tenant, platform=platform, facts=facts)
@@ -57,19 +58,37 @@ def cooperative_plan(
     before_solutions = (*(resource.key for resource in guards), MEMBERS, secret.key)
     resources: tuple[Resource, ...] = (
         *guards,
-        *postgres_store(tenant, platform=platform, fenced=fenced),
-        *objects_store(tenant, fenced=fenced),
+        *postgres_store(tenant, platform=platform, moved_to=moved_to),
+        *objects_store(tenant, moved_to=moved_to),
         secret,
         *job_secrets(tenant, platform=platform),
-        *solution_charts(tenant, platform=platform, catalogue=catalogue, images=images, depends_on=before_solutions),
+        *solution_charts(
+            tenant,
+            platform=platform,
+            catalogue=catalogue,
+            images=images,
+            rotation=moved_to.rotation if moved_to else 0,
+            depends_on=before_solutions,
+        ),
     )
     return CooperativePlan(
         cooperative=cooperative.name,
         uid=tenant.names.uid,
         cluster=platform.cluster.id,
         domain=cooperative.network.domain,
-        resources=resources,
+        resources=_without_gone(resources),
         moved_to=moved_to,
+    )
+
+
+def _without_gone(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """The same, with nothing that waits for a part of a data store which is erased."""
+    keys = {resource.key for resource in resources}
+    return tuple(
+        resource
+        if keys.issuperset(resource.depends_on)
+        else replace(resource, depends_on=tuple(key for key in resource.depends_on if key in keys))
+        for resource in resources
     )
 
 

@@ -8,6 +8,7 @@ defaults that a session may change: they keep honest mistakes short and are no g
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from provisioner.descriptor.cooperative import MemberLayout
@@ -21,6 +22,7 @@ from provisioner.plan.resources import (
     Resource,
     RoleKind,
 )
+from provisioner.plan.store_place import StorePlace
 from provisioner.plan.tenant import Tenant
 
 DATABASE = "postgres-database"
@@ -70,15 +72,20 @@ def role_names(names: TenantNames) -> Mapping[RoleKind, str]:
     }
 
 
-def postgres_store(tenant: Tenant, *, platform: Platform, fenced: bool = False) -> tuple[Resource, ...]:
+def postgres_store(tenant: Tenant, *, platform: Platform, moved_to: StorePlace | None = None) -> tuple[Resource, ...]:
     """The roles, the database, the grants and the members, in the order in which they can be made.
 
-    Of a ``fenced`` one nobody logs in. Raises UsageError for two members whose roles would have one name.
+    Of one that has ``moved_to`` other servers nobody logs in here; of one that is erased here, only the roles that log
+    in there are left, which is where their passwords come from. Raises UsageError for two members whose roles would
+    have one name.
     """
-    return (*_roles(tenant, fenced=fenced), _database(tenant, platform=platform), _grants(tenant), members_of(tenant))
+    roles = _roles(tenant, moved_to=moved_to)
+    if moved_to is not None and moved_to.erased:
+        return tuple(replace(role, erased=True, depends_on=()) for role in roles if role.login)
+    return (*roles, _database(tenant, platform=platform), _grants(tenant), members_of(tenant))
 
 
-def _roles(tenant: Tenant, *, fenced: bool) -> tuple[PostgresRole, ...]:
+def _roles(tenant: Tenant, *, moved_to: StorePlace | None) -> tuple[PostgresRole, ...]:
     names, limits = tenant.names, _connection_limits(tenant.cooperative.postgres.connection_limit)
     return tuple(
         PostgresRole(
@@ -89,7 +96,8 @@ def _roles(tenant: Tenant, *, fenced: bool) -> tuple[PostgresRole, ...]:
             connection_limit=limits[kind],
             member_of=(names.owner_role,) if kind is RoleKind.MIGRATION else (),
             settings=SETTINGS[kind],
-            fenced=fenced and kind is not RoleKind.OWNER,
+            fenced=moved_to is not None and kind is not RoleKind.OWNER,
+            rotation=moved_to.rotation if moved_to is not None and kind is not RoleKind.OWNER else 0,
             depends_on=(role_key(RoleKind.OWNER),) if kind is RoleKind.MIGRATION else (),
         )
         for kind, name in role_names(names).items()

@@ -41,7 +41,8 @@ class PostgresRole:
     """A database role. ``login`` roles get a generated password (SCRAM), an output of the resource.
 
     ``member_of`` names roles it may SET ROLE to (never inherits). ``settings`` are defaults such as search_path.
-    A ``fenced`` one keeps its password and may not log in: its data store lives elsewhere.
+    A ``fenced`` one keeps its password and may not log in: its data store lives elsewhere. A higher ``rotation`` is a
+    new password, there too; an ``erased`` one is there alone.
     """
 
     key: str
@@ -52,6 +53,8 @@ class PostgresRole:
     member_of: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     fenced: bool = False
+    rotation: int = 0
+    erased: bool = False
     depends_on: tuple[str, ...] = ()
 
 
@@ -127,11 +130,15 @@ class ObjectsBucket:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectsIdentity:
-    """An S3 identity that reaches one bucket alone; its access key is an output of the resource."""
+    """An S3 identity that reaches one bucket alone; its access key is an output of the resource.
+
+    With a ``rotation`` its bucket lives elsewhere for good: it has a new key there, and on the platform it is no more.
+    """
 
     key: str
     name: str
     bucket: str
+    rotation: int = 0
     depends_on: tuple[str, ...] = ()
 
 

@@ -33,11 +33,18 @@ def solution_key(name: str) -> str:
 
 
 def solution_charts(
-    tenant: Tenant, *, platform: Platform, catalogue: Catalogue, images: ImagesLock, depends_on: tuple[str, ...]
+    tenant: Tenant,
+    *,
+    platform: Platform,
+    catalogue: Catalogue,
+    images: ImagesLock,
+    rotation: int = 0,
+    depends_on: tuple[str, ...],
 ) -> tuple[SolutionChart, ...]:
     """The chosen solutions in the order of their installation; all of them after ``depends_on``.
 
-    Raises InvalidDescriptor with everything that is wrong with the choice, NotFound for an image without digest.
+    With a higher ``rotation`` pods that use the data store begin anew: their Secret has other credentials. Raises
+    InvalidDescriptor with everything that is wrong with the choice, NotFound for an image without digest.
     """
     choices = {choice.name: choice for choice in tenant.cooperative.solutions}
     refuse_problems(tenant.cooperative, catalogue=catalogue)
@@ -53,7 +60,8 @@ def solution_charts(
             namespace=tenant.names.apps_namespace,
             values={
                 **choices[name].values,
-                FACTS: _facts(tenant, solution=chosen[name], chosen=chosen, platform=platform),
+                FACTS: _facts(tenant, solution=chosen[name], chosen=chosen, platform=platform)
+                | ({"rotation": rotation} if rotation else {}),
                 IMAGES: _pinned(chosen[name], images=images, platform=platform),
             },
             depends_on=(*depends_on, *(solution_key(other) for other in before[name])),

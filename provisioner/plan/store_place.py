@@ -11,10 +11,16 @@ from provisioner.descriptor.platform import Endpoint, Platform
 
 @dataclass(frozen=True, kw_only=True)
 class StorePlace:
-    """The servers of a data store, as pods reach them."""
+    """The servers of a data store, as pods reach them.
+
+    ``rotation`` counts how often its credentials were changed since it is there for good; ``erased``: nothing of it is
+    on the platform's servers any more.
+    """
 
     postgres: Endpoint
     objects: Endpoint
+    rotation: int = 0
+    erased: bool = False
 
 
 def platform_place(platform: Platform) -> StorePlace:

@@ -33,11 +33,16 @@ def keeps_members_apart(tenant: ProvenTenant) -> bool:
 def stores_lack(tenant: ProvenTenant) -> Iterator[str]:
     """Which part of a data store the plan lacks altogether."""
     planned = [item for item in tenant.plan.resources if isinstance(item, STORE_PARTS)]
+    erased = tenant.terms.erased
     for kind in (PostgresDatabase, PostgresGrants, PostgresMembers, ObjectsBucket, ObjectsIdentity):
-        if not any(isinstance(item, kind) for item in planned):
+        there = any(isinstance(item, kind) for item in planned)
+        if erased and kind is not ObjectsIdentity and there:
+            yield f"there is a {kind.__name__}, and the data store was erased here"
+        elif not there and not (erased and kind is not ObjectsIdentity):
             yield f"there is no {kind.__name__}"
     roles = {item.kind for item in planned if isinstance(item, PostgresRole)}
-    yield from (f"there is no role {kind}" for kind in RoleKind if kind not in roles)
+    wanted = [kind for kind in RoleKind if not erased or kind is not RoleKind.OWNER]
+    yield from (f"there is no role {kind}" for kind in wanted if kind not in roles)
 
 
 def part_lacks(part: StorePart, *, tenant: ProvenTenant) -> Iterator[str]:
@@ -47,6 +52,7 @@ def part_lacks(part: StorePart, *, tenant: ProvenTenant) -> Iterator[str]:
         case PostgresRole():
             yield from _role_lacks(part, names=names, store=cooperative.postgres)
             yield from _fence_lacks(part, moved=tenant.terms.moved and part.kind is not RoleKind.OWNER)
+            yield from _ended_lacks(part, tenant=tenant, here=part.kind is RoleKind.OWNER)
         case PostgresDatabase():
             yield from _database_lacks(part, tenant=tenant)
         case PostgresGrants():
@@ -55,7 +61,7 @@ def part_lacks(part: StorePart, *, tenant: ProvenTenant) -> Iterator[str]:
             yield from _members_lack(part, tenant=tenant)
         case ObjectsBucket():
             yield from _named(part.name, names.bucket)
-            yield from _named(part.identity, names.objects_identity)
+            yield from _named(part.identity, "" if tenant.terms.rotation else names.objects_identity)
             yield from _fence_lacks(part, moved=tenant.terms.moved)
             yield from _at_most("quota_bytes", part.quota_bytes, most=cooperative.objects.quota_bytes, none=0)
             if cooperative.objects.versioning and not part.versioning:
@@ -63,6 +69,16 @@ def part_lacks(part: StorePart, *, tenant: ProvenTenant) -> Iterator[str]:
         case ObjectsIdentity():
             yield from _named(part.name, names.objects_identity)
             yield from _named(part.bucket, names.bucket)
+            yield from _ended_lacks(part, tenant=tenant, here=False)
+
+
+def _ended_lacks(part: PostgresRole | ObjectsIdentity, *, tenant: ProvenTenant, here: bool) -> Iterator[str]:
+    """What is wrong with the credentials of a part whose data store has moved for good, unless it is ``here`` alone."""
+    wanted = 0 if here else tenant.terms.rotation
+    if part.rotation != wanted:
+        yield f"its credentials were changed {part.rotation} times, not {wanted}"
+    if isinstance(part, PostgresRole) and part.erased != tenant.terms.erased:
+        yield "it is here alone" if tenant.terms.erased else "it is not here, and its data store is"
 
 
 def _fence_lacks(part: PostgresRole | ObjectsBucket, *, moved: bool) -> Iterator[str]:

@@ -42,13 +42,16 @@ class Terms:
 
     A plan is made from them by builders, and attacked by what the terms themselves say: what a builder leaves out of
     the plan would otherwise be missed by nobody. ``moved``: its data store lives on servers that are not the
-    platform's, and what is left there is fenced; ``platform`` is then as its pods see it.
+    platform's, and what is left there is fenced; ``platform`` is then as its pods see it. ``rotation`` counts
+    how often the credentials were changed there, and ``erased`` says that nothing is left here.
     """
 
     cooperative: Cooperative
     platform: Platform
     exceptions: tuple[str, ...] = ()
     moved: bool = False
+    rotation: int = 0
+    erased: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from provisioner.datastore.marks import Mark
 from provisioner.datastore.objects import ObjectsAccess
 from provisioner.datastore.postgres import PostgresAccess
+from provisioner.descriptor.migration import MigrationTarget, ObjectsTarget, PostgresTarget
 from provisioner.descriptor.platform import SecretReference
 from provisioner.errors import UsageError
 from provisioner.naming import ClusterId, CooperativeUid
@@ -22,6 +23,7 @@ class Configuration:
     """What the provider works with.
 
     ``final_dump`` names the dump that lets the contents of a database or bucket be deleted; without one they are kept.
+    ``moved_to`` is where the data store lives for good, if credentials are to be changed there.
     """
 
     mark: Mark
@@ -29,6 +31,7 @@ class Configuration:
     objects: ObjectsAccess
     allowed_extensions: tuple[str, ...] = ()
     final_dump: str = ""
+    moved_to: MigrationTarget | None = None
 
 
 def to_properties(configuration: Configuration) -> dict[str, str]:
@@ -50,6 +53,7 @@ def to_properties(configuration: Configuration) -> dict[str, str]:
         **_reference("objectsCredentials", objects.credentials),
         "allowedExtensions": json.dumps(sorted(configuration.allowed_extensions)),
         "finalDump": configuration.final_dump,
+        **(_moved_to(configuration.moved_to) if configuration.moved_to else {}),
     }
 
 
@@ -76,9 +80,37 @@ def from_properties(properties: Mapping[str, object]) -> Configuration:
             ),
             allowed_extensions=tuple(json.loads(text["allowedExtensions"])),
             final_dump=text["finalDump"],
+            moved_to=_target(text) if "movedUrl" in text else None,
         )
     except (KeyError, ValueError) as error:
         raise UsageError(f"the provider's configuration is incomplete: {error}") from error
+
+
+def _moved_to(target: MigrationTarget) -> dict[str, str]:
+    objects = target.objects
+    return {
+        "movedUrl": objects.endpoint,
+        "movedIamUrl": objects.iam_url,
+        "movedBucket": objects.bucket,
+        "movedRegion": objects.region,
+        "movedCaFile": str(objects.ca_file or ""),
+        **_reference("movedCredentials", objects.credentials),
+        **_reference("movedDsn", target.postgres.dsn),
+    }
+
+
+def _target(text: Mapping[str, str]) -> MigrationTarget:
+    return MigrationTarget(
+        postgres=PostgresTarget(dsn=_referenced("movedDsn", text)),
+        objects=ObjectsTarget(
+            endpoint=text["movedUrl"],
+            iam_url=text["movedIamUrl"],
+            bucket=text["movedBucket"],
+            region=text["movedRegion"],
+            credentials=_referenced("movedCredentials", text),
+            ca_file=_path(text.get("movedCaFile")),
+        ),
+    )
 
 
 def _reference(prefix: str, reference: SecretReference) -> dict[str, str]:

@@ -5,27 +5,46 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.marks import Mark
 from provisioner.datastore.objects import ObjectsAdmin
 from provisioner.datastore.postgres import PostgresAdmin
-from provisioner.errors import PolicyViolated, ProblemsFound
+from provisioner.errors import NotFound, PolicyViolated, ProblemsFound
 from stacks.provider.properties import UNKNOWN, Plain, Properties, State
 
 DEVIATIONS = "deviations"
+ROTATION = "rotation"
 MARK_DEVIATION = "the ownership mark is missing or another's"
 KEPT_DEVIATION = "is closed and marked as kept from an earlier destroy"
 DUMPED_DEVIATION = "is closed, for the final dump of a destroy that was cut off"
 
 
+class Elsewhere(Protocol):
+    """The servers that a data store has moved to; all methods raise what servers raise."""
+
+    def set_password(self, role: str, password: Secret) -> None:
+        """Give the role this password; nothing is done where there is no such role."""
+
+    def replace_key(self, identity: str, *, known: str | None) -> AccessKey | None:
+        """Give the identity a new access key in the place of all others; None where the server cannot be asked to.
+
+        ``known`` is the id of the one that is in use: it goes last.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """The servers that a provider process works on, and for whom; data that bear ``final_dump`` may be deleted."""
+    """The servers that a provider process works on, and for whom; data that bear ``final_dump`` may be deleted.
+
+    ``elsewhere`` is where the data store has moved to for good, if a document says how to reach it.
+    """
 
     mark: Mark
     postgres: PostgresAdmin
     objects: ObjectsAdmin
     allowed_extensions: tuple[str, ...]
     final_dump: str = ""
+    elsewhere: Elsewhere | None = None
 
 
 class Change(Enum):
@@ -41,6 +60,7 @@ class Shape:
 
     ``replaced_by``: fields that only a new resource can have. ``protected``: fields that cannot change at all, since
     replacing would lose data. ``generated``: outputs that are unknown until the resource exists; ``secrets`` of them.
+    Where a field of ``renewed_by`` differs, they are made anew.
     """
 
     fields: tuple[str, ...]
@@ -48,6 +68,7 @@ class Shape:
     protected: frozenset[str] = frozenset()
     generated: tuple[str, ...] = ()
     secrets: frozenset[str] = frozenset()
+    renewed_by: frozenset[str] = frozenset()
 
 
 class Kind(Protocol):
@@ -95,6 +116,28 @@ def differences(kind: Kind, *, state: Properties, inputs: Properties) -> Mapping
     if state.get(DEVIATIONS):
         found[DEVIATIONS] = Change.UPDATE
     return found
+
+
+def renews(kind: Kind, *, state: Properties, inputs: Properties) -> bool:
+    """Whether the inputs ask for other credentials than the state has."""
+    return any(not _same(state.get(name), inputs.get(name)) for name in kind.shape.renewed_by)
+
+
+def rotation(inputs: Properties) -> dict[str, Plain]:
+    """How often the credentials were changed, as a property; it is absent where they never were."""
+    found = number(inputs.get(ROTATION), default=0)
+    return {ROTATION: found} if found else {}
+
+
+def elsewhere(stores: Stores, *, what: str) -> Elsewhere:
+    """Where the data store has moved to. Raises NotFound if nothing says how to reach it."""
+    if stores.elsewhere is None:
+        raise NotFound(
+            f"the credentials of {what} cannot be changed where its data store lives",
+            why="the migration that moved it is not in the estate any more",
+            hint="bring its document in migrations/ back, with the target's credentials",
+        )
+    return stores.elsewhere
 
 
 def mark_deviations(found: Mark | None, *, own: Mark) -> list[Plain]:

@@ -5,7 +5,20 @@ from collections.abc import Sequence
 from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.objects import BucketState
 from provisioner.plan.resources import ObjectsBucket, ObjectsIdentity
-from stacks.provider.kinds import DEVIATIONS, Shape, Stores, mark_deviations, may_delete_data, number, required, text
+from stacks.provider.kinds import (
+    DEVIATIONS,
+    ROTATION,
+    Shape,
+    Stores,
+    elsewhere,
+    mark_deviations,
+    may_delete_data,
+    number,
+    renews,
+    required,
+    rotation,
+    text,
+)
 from stacks.provider.properties import Plain, Properties, State
 
 
@@ -57,14 +70,21 @@ class BucketResource:
         }
 
 
+HERE_DEVIATION = "it is here still, and its bucket lives elsewhere for good"
+
+
 class IdentityResource:
-    """An identity with one access key; a later create replaces the key, so that none is left that nobody knows."""
+    """An identity with one access key; a later create replaces the key, so that none is left that nobody knows.
+
+    With a ``rotation`` its bucket lives elsewhere: there it has a key for each, and what is here of it goes.
+    """
 
     shape = Shape(
-        fields=("name", "bucket"),
+        fields=("name", "bucket", ROTATION),
         replaced_by=frozenset({"name"}),
         generated=("accessKeyId", "secretAccessKey"),
         secrets=frozenset({"secretAccessKey"}),
+        renewed_by=frozenset({ROTATION}),
     )
 
     def identifier(self, inputs: Properties) -> str:
@@ -77,12 +97,14 @@ class IdentityResource:
 
     def create(self, inputs: Properties, *, stores: Stores) -> State:
         """Make or adopt the identity; the access key is always a new one."""
-        return self._ensured(inputs, known=None, stores=stores)
+        return self.update({}, inputs, stores=stores)
 
     def read(self, state: Properties, *, stores: Stores) -> State | None:
         """The identity as it is."""
-        known = _access_key(state)
-        found = stores.objects.read_identity(_identity(state), key=known.id if known else None)
+        known, away = _access_key(state), rotation(state)
+        found = stores.objects.read_identity(_identity(state), key=known.id if known and not away else None)
+        if away:
+            return _away(state, key=known, deviations=[HERE_DEVIATION] if found else [])
         if found is None:
             return None
         deviations: list[Plain] = list(found.deviations)
@@ -94,8 +116,13 @@ class IdentityResource:
         }
 
     def update(self, state: Properties, inputs: Properties, *, stores: Stores) -> State:
-        """Bring the identity to ``inputs``; a new access key is made only if the known one is gone."""
-        return self._ensured(inputs, known=_access_key(state), stores=stores)
+        """Bring the identity to ``inputs``; a new access key is made if they ask for one, or the known one is gone."""
+        known = _access_key(state)
+        if not rotation(inputs):
+            return self._ensured(inputs, known=known, stores=stores)
+        made = _renewed(inputs, before=known, stores=stores) if renews(self, state=state, inputs=inputs) else None
+        stores.objects.drop_identity(self.identifier(inputs), mark=stores.mark)
+        return _away(inputs, key=made or known, deviations=[])
 
     def delete(self, state: Properties, *, stores: Stores) -> None:
         """Delete the identity; its bucket's data does not depend on it."""
@@ -109,6 +136,23 @@ class IdentityResource:
             **_key_properties(made or known),
             DEVIATIONS: [],
         }
+
+
+def _renewed(inputs: Properties, *, before: AccessKey | None, stores: Stores) -> AccessKey | None:
+    """A new key where the bucket lives; None if its server cannot be asked. Cut off, the next one takes its place."""
+    name = text(inputs.get("name"))
+    return elsewhere(stores, what=f"the identity {name}").replace_key(name, known=before.id if before else None)
+
+
+def _away(inputs: Properties, *, key: AccessKey | None, deviations: list[Plain]) -> State:
+    """The state of an identity that is nowhere but where its bucket lives."""
+    return {
+        "name": inputs.get("name"),
+        "bucket": inputs.get("bucket"),
+        **rotation(inputs),
+        **_key_properties(key),
+        DEVIATIONS: deviations,
+    }
 
 
 def _bucket(inputs: Properties) -> ObjectsBucket:
@@ -125,7 +169,9 @@ def _bucket(inputs: Properties) -> ObjectsBucket:
 
 def _identity(inputs: Properties) -> ObjectsIdentity:
     name = text(inputs.get("name"))
-    return ObjectsIdentity(key=name, name=name, bucket=text(inputs.get("bucket")))
+    return ObjectsIdentity(
+        key=name, name=name, bucket=text(inputs.get("bucket")), rotation=number(inputs.get(ROTATION), default=0)
+    )
 
 
 def _access_key(state: Properties) -> AccessKey | None:

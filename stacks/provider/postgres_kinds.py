@@ -7,12 +7,16 @@ from provisioner.datastore.postgres import DatabaseState, RoleState
 from provisioner.plan.resources import PostgresDatabase, PostgresGrants, PostgresRole, RoleKind
 from stacks.provider.kinds import (
     DEVIATIONS,
+    ROTATION,
     Shape,
     Stores,
+    elsewhere,
     mark_deviations,
     may_delete_data,
     number,
+    renews,
     required,
+    rotation,
     text,
     text_map,
     texts,
@@ -21,17 +25,23 @@ from stacks.provider.properties import UNKNOWN, Plain, Properties, State
 
 NO_LIMIT = -1
 NAMES = 5  # of a database and its four roles, the first fields of its privileges
+ERASED_DEVIATION = "it is here again, and its data store was erased here"
 PASSWORD_DEVIATION = "the password was changed"  # noqa: S105 - a sentence, not a password
 
 
 class RoleResource:
-    """A database role; a role that logs in has a generated password, which a later create replaces."""
+    """A database role; a role that logs in has a generated password, which a later create replaces.
+
+    With another ``rotation`` the password is a new one, where the data store lives, too. An ``erased`` role is there
+    alone: what is here of it goes.
+    """
 
     shape = Shape(
-        fields=("name", "kind", "login", "connectionLimit", "memberOf", "settings", "fenced"),
+        fields=("name", "kind", "login", "connectionLimit", "memberOf", "settings", "fenced", ROTATION, "erased"),
         replaced_by=frozenset({"name"}),
         generated=("password",),
         secrets=frozenset({"password"}),
+        renewed_by=frozenset({ROTATION}),
     )
 
     def identifier(self, inputs: Properties) -> str:
@@ -47,26 +57,37 @@ class RoleResource:
 
     def create(self, inputs: Properties, *, stores: Stores) -> State:
         """Make or adopt the role; the password is always a new one."""
-        wanted = _role(inputs)
-        password = generate_password() if wanted.login else None
-        stores.postgres.ensure_role(wanted, mark=stores.mark, password=password)
-        return self._after(wanted, inputs=inputs, password=password, stores=stores)
+        return self._made(inputs, known=None, stores=stores)
 
     def read(self, state: Properties, *, stores: Stores) -> State | None:
         """The role as it is; the password stays the state's, and a changed one is a deviation."""
         found = stores.postgres.read_role(self.identifier(state))
+        if state.get("erased") is True:
+            return _erased(state, password=_password(state), deviations=[ERASED_DEVIATION] if found else [])
         return None if found is None else self._state(found, before=state, password=_password(state), stores=stores)
 
     def update(self, state: Properties, inputs: Properties, *, stores: Stores) -> State:
-        """Bring the role to ``inputs``, with the password that the state knows."""
-        wanted = _role(inputs)
-        password = (_password(state) or generate_password()) if wanted.login else None
-        stores.postgres.ensure_role(wanted, mark=stores.mark, password=password)
-        return self._after(wanted, inputs=inputs, password=password, stores=stores)
+        """Bring the role to ``inputs``, with the password that the state knows unless they ask for another."""
+        known = None if renews(self, state=state, inputs=inputs) else _password(state)
+        return self._made(inputs, known=known, stores=stores)
 
     def delete(self, state: Properties, *, stores: Stores) -> None:
         """Drop the role; while its database is kept it only loses login and password."""
         stores.postgres.drop_role(self.identifier(state), mark=stores.mark)
+
+    def _made(self, inputs: Properties, *, known: Secret | None, stores: Stores) -> State:
+        """A new password is set here first: cut off between the two, the state knows the old one and asks again."""
+        wanted = _role(inputs)
+        password = (known or generate_password()) if wanted.login else None
+        if wanted.erased:
+            stores.postgres.drop_role(wanted.name, mark=stores.mark)
+        else:
+            stores.postgres.ensure_role(wanted, mark=stores.mark, password=password)
+        if wanted.rotation and password is not None and known is None:
+            elsewhere(stores, what=f"the role {wanted.name}").set_password(wanted.name, password)
+        if wanted.erased:
+            return _erased(inputs, password=password, deviations=[])
+        return self._after(wanted, inputs=inputs, password=password, stores=stores)
 
     def _after(self, wanted: PostgresRole, *, inputs: Properties, password: Secret | None, stores: Stores) -> State:
         found = stores.postgres.read_role(wanted.name)
@@ -84,6 +105,7 @@ class RoleResource:
             "kind": before.get("kind"),
             "login": found.login or fenced,
             **({"fenced": True} if fenced else {}),
+            **rotation(before),
             "connectionLimit": found.connection_limit,
             "memberOf": list(found.member_of),
             "settings": dict(found.settings),
@@ -204,12 +226,20 @@ def _role(inputs: Properties) -> PostgresRole:
         member_of=texts(inputs.get("memberOf")),
         settings=text_map(inputs.get("settings")),
         fenced=inputs.get("fenced") is True,
+        rotation=number(inputs.get(ROTATION), default=0),
+        erased=inputs.get("erased") is True,
     )
 
 
 def _password(state: Properties) -> Secret | None:
     value = state.get("password")
     return Secret(value) if isinstance(value, str) and value else None
+
+
+def _erased(inputs: Properties, *, password: Secret | None, deviations: list[Plain]) -> State:
+    """The state of a role that is nowhere but where its data store lives."""
+    own = {name: inputs.get(name) for name in RoleResource.shape.fields if inputs.get(name) is not None}
+    return {**own, "password": password, DEVIATIONS: deviations}
 
 
 def _database(inputs: Properties) -> PostgresDatabase:

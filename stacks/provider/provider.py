@@ -34,7 +34,7 @@ from pulumi.provider.experimental.provider import (
 
 from provisioner.errors import CoopctlError, UsageError
 from stacks.provider.configuration import Configuration, from_properties
-from stacks.provider.kinds import DEVIATIONS, Change, Kind, Stores, differences
+from stacks.provider.kinds import DEVIATIONS, Change, Kind, Stores, differences, renews
 from stacks.provider.members_kind import MembersResource
 from stacks.provider.objects_kinds import BucketResource, IdentityResource
 from stacks.provider.plugin import PACKAGE, VERSION
@@ -164,7 +164,10 @@ def _previewed(kind: Kind, inputs: Properties) -> dict[str, PropertyValue]:
 def _after_update(
     kind: Kind, olds: Mapping[str, PropertyValue], news: Mapping[str, PropertyValue]
 ) -> dict[str, PropertyValue]:
-    kept = {name: olds[name] for name in kind.shape.generated if name in olds}
+    if renews(kind, state=plain_properties(olds), inputs=plain_properties(news)):
+        kept = {name: unknown(secret=name in kind.shape.secrets) for name in kind.shape.generated}
+    else:
+        kept = {name: olds[name] for name in kind.shape.generated if name in olds}
     return (
         {name: news[name] for name in kind.shape.fields if name in news} | kept | wrapped_properties({DEVIATIONS: []})
     )

@@ -40,6 +40,8 @@ class Role(pulumi.CustomResource):
             "memberOf": sorted(wanted.member_of),
             "settings": dict(wanted.settings),
             **({"fenced": True} if wanted.fenced else {}),
+            **({"rotation": wanted.rotation} if wanted.rotation else {}),
+            **({"erased": True} if wanted.erased else {}),
         }
         _declare(self, "coopctl:postgres:Role", key, inputs, options, secret=("password",))
 
@@ -112,7 +114,11 @@ class Identity(pulumi.CustomResource):
     """An S3 identity."""
 
     def __init__(self, key: str, wanted: ObjectsIdentity, *, options: pulumi.ResourceOptions | None = None) -> None:
-        inputs = {"name": wanted.name, "bucket": wanted.bucket}
+        inputs = {
+            "name": wanted.name,
+            "bucket": wanted.bucket,
+            **({"rotation": wanted.rotation} if wanted.rotation else {}),
+        }
         _declare(
             self, "coopctl:objects:Identity", key, inputs, options, public=("accessKeyId",), secret=("secretAccessKey",)
         )

@@ -22,6 +22,7 @@ from provisioner.datastore.objects_server import ObjectsServerAdmin
 from provisioner.datastore.postgres_server import PostgresServerAdmin
 from provisioner.engine.relaying import relayed
 from provisioner.errors import CoopctlError
+from provisioner.migration.target_credentials import TargetCredentials
 from stacks.provider.configuration import Configuration
 from stacks.provider.kinds import Stores
 from stacks.provider.plugin import PLUGIN_NAME, VERSION
@@ -52,6 +53,7 @@ def open_stores(configuration: Configuration) -> Stores:
         objects=ObjectsServerAdmin(configuration.objects, environment=os.environ),
         allowed_extensions=configuration.allowed_extensions,
         final_dump=configuration.final_dump,
+        elsewhere=TargetCredentials(target, environment=os.environ) if (target := configuration.moved_to) else None,
     )
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "help-migrate-relay.txt": ["migrate", "relay", "--help"],
     "help-migrate-rollback.txt": ["migrate", "rollback", "--help"],
     "help-migrate-finalise.txt": ["migrate", "finalise", "--help"],
+    "help-migrate-erase.txt": ["migrate", "erase", "--help"],
     "help-migrate-orphans.txt": ["migrate", "orphans", "--help"],
     "help-migrate-report.txt": ["migrate", "report", "--help"],
 }

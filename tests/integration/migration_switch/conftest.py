@@ -9,7 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,26 @@ class Switching(World):
             code, shown, said = self.run("migrate", command, NAME)
             assert code == 0, shown + said
 
-    def killed(self, command: str, *, at: str) -> tuple[int, str]:
+    def wait_for(self, condition: Callable[[], bool], *, seconds: float = 90) -> None:
+        """Wait until ``condition`` holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it does not come to that"
+            time.sleep(0.2)
+
+    def killed(self, command: str, *, at: str, options: Sequence[str] = ()) -> tuple[int, str]:
         """Run a command that kills itself ``at`` a call (see disturbing.py); gives its exit code and what it said."""
-        return self._disturbed(command, at=at)
+        return self._disturbed(command, at=at, options=options)
 
     def spoiled(self, command: str, *, after: str, statement: str) -> tuple[int, str]:
         """Run a command, and ``statement`` at the target as soon as the function ``after`` has returned."""
         return self._disturbed(command, at=f"spoil:{after}", environment={"SPOILING": statement})
 
-    def _disturbed(self, command: str, *, at: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def _disturbed(
+        self, command: str, *, at: str, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> tuple[int, str]:
         argv = [sys.executable, "-m", "tests.integration.migration_switch.disturbing", at]
-        argv += ["migrate", command, NAME, "--yes", "--estate", str(self.root)]
+        argv += ["migrate", command, NAME, "--yes", *options, "--estate", str(self.root)]
         done = subprocess.run(
             argv,
             check=False,

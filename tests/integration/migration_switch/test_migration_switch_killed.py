@@ -38,7 +38,7 @@ CUTOVER_BOUNDARIES = (
     f"after:{TENANCY}:Tenancy.narrow",
 )
 ROLLBACK_BOUNDARIES = (
-    f"after:{RETURNING}:_relay",
+    f"after:{RETURNING}:bring_rows_back",
     f"after:{TENANCY}:Tenancy.widen",
     f"after:{RETURNING}:_compared",
     f"before:{BACK}:close_fence",

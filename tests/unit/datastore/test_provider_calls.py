@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from provisioner.datastore.credentials import Secret
+from provisioner.datastore.credentials import AccessKey, Secret, generate_password
 from provisioner.datastore.postgres_privileges import ObjectKind, SqlObject
-from provisioner.errors import NotOurs, PolicyViolated, ProblemsFound, UsageError
+from provisioner.errors import NotFound, NotOurs, PolicyViolated, ProblemsFound, UsageError
 from stacks.provider.configuration import from_properties, to_properties
 from stacks.provider.kinds import DUMPED_DEVIATION
-from stacks.provider.properties import Plain, plain_properties, wrapped_properties
+from stacks.provider.objects_kinds import HERE_DEVIATION
+from stacks.provider.postgres_kinds import ERASED_DEVIATION
+from stacks.provider.properties import Plain, Unknown, plain_properties, wrapped_properties
 from tests.data_stores import foreign_mark
 from tests.unit.datastore.provider_world import (
     ALL,
@@ -295,3 +297,86 @@ def test_an_extension_that_the_platform_does_not_allow_deviates_and_is_dropped(f
     assert filled.refreshed("coopctl:postgres:Database", state)["deviations"] == ["not wanted: the extension hstore"]
     assert filled.update("coopctl:postgres:Database", state, DATABASE)["deviations"] == []
     assert filled.postgres.databases[NAMES.database].extensions == ("pgcrypto",)
+
+
+class _Elsewhere:
+    """The servers that the data store has moved to, in memory."""
+
+    def __init__(self, world: World, *, gives_keys: bool = True) -> None:
+        self.passwords: dict[str, Secret] = {}
+        self.keys: list[AccessKey] = []
+        self.gives_keys = gives_keys
+        stores = world.open
+        world.open = lambda configuration: replace(stores(configuration), elsewhere=self)  # type: ignore[method-assign]
+        world.provider = world.configured()
+
+    def set_password(self, role: str, password: Secret) -> None:
+        self.passwords[role] = password
+
+    def replace_key(self, identity: str, *, known: str | None) -> AccessKey | None:
+        assert identity == NAMES.objects_identity
+        assert known == (self.keys[-1].id if self.keys else known)
+        if self.gives_keys:
+            self.keys.append(AccessKey(id=f"KEY{len(self.keys)}", secret=generate_password()))
+        return self.keys[-1] if self.keys else None
+
+
+FENCED = {**APPLICATION, "fenced": True}
+
+
+def test_another_rotation_is_a_new_password_on_both_sides_and_the_next_apply_keeps_it(world: World) -> None:
+    away = _Elsewhere(world)
+    before = world.create("coopctl:postgres:Role", FENCED)
+    assert away.passwords == {}
+    wanted: dict[str, Plain] = {**FENCED, "rotation": 1}
+    assert world.diff("coopctl:postgres:Role", before, wanted).diffs == ["rotation"]
+    previewed = world.update("coopctl:postgres:Role", before, wanted, preview=True)
+    assert isinstance(previewed["password"], Unknown), "who reads the plan sees that the Secret changes"
+    after = world.update("coopctl:postgres:Role", before, wanted)
+    assert after["password"] != plain_properties(before)["password"]
+    assert away.passwords[NAMES.application_role].reveal() == after["password"]
+    state = wrapped_properties(after)
+    assert world.diff("coopctl:postgres:Role", state, wanted).diffs == []
+    assert world.refreshed("coopctl:postgres:Role", state) == after
+    assert (
+        world.update("coopctl:postgres:Role", state, {**wanted, "connectionLimit": 7})["password"] == after["password"]
+    )
+
+
+def test_a_role_whose_store_was_erased_here_keeps_its_password_for_there(world: World) -> None:
+    away = _Elsewhere(world)
+    rotated = world.update(
+        "coopctl:postgres:Role", world.create("coopctl:postgres:Role", FENCED), {**FENCED, "rotation": 1}
+    )
+    wanted: dict[str, Plain] = {**FENCED, "rotation": 1, "erased": True}
+    after = world.update("coopctl:postgres:Role", wrapped_properties(rotated), wanted)
+    assert (after["password"], away.passwords[NAMES.application_role].reveal()) == (rotated["password"],) * 2
+    assert NAMES.application_role not in world.postgres.roles
+    state = wrapped_properties(after)
+    assert world.diff("coopctl:postgres:Role", state, wanted).diffs == []
+    assert world.refreshed("coopctl:postgres:Role", state) == after
+    world.create("coopctl:postgres:Role", APPLICATION)
+    assert world.refreshed("coopctl:postgres:Role", state)["deviations"] == [ERASED_DEVIATION]
+
+
+@pytest.mark.parametrize("gives_keys", [True, False])
+def test_an_identity_whose_bucket_has_moved_for_good_is_here_no_more(world: World, *, gives_keys: bool) -> None:
+    before = world.create("coopctl:objects:Identity", IDENTITY)
+    away = _Elsewhere(world, gives_keys=gives_keys)
+    wanted: dict[str, Plain] = {**IDENTITY, "rotation": 1}
+    after = world.update("coopctl:objects:Identity", before, wanted)
+    expected = away.keys[-1].id if gives_keys else plain_properties(before)["accessKeyId"]
+    assert after["accessKeyId"] == expected
+    assert not world.objects.identities
+    state = wrapped_properties(after)
+    assert world.diff("coopctl:objects:Identity", state, wanted).diffs == []
+    assert world.refreshed("coopctl:objects:Identity", state) == after
+    assert world.update("coopctl:objects:Identity", state, wanted) == after
+    world.create("coopctl:objects:Identity", IDENTITY)
+    assert world.refreshed("coopctl:objects:Identity", state)["deviations"] == [HERE_DEVIATION]
+
+
+def test_credentials_that_nobody_can_reach_are_not_changed(world: World) -> None:
+    before = world.create("coopctl:postgres:Role", FENCED)
+    with pytest.raises(NotFound, match="cannot be changed where its data store lives"):
+        world.update("coopctl:postgres:Role", before, {**FENCED, "rotation": 1})

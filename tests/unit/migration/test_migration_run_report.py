@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind, StepRecord, StepState
 from provisioner.migration.run_report import Language, as_page, as_text, report_of
+
+if TYPE_CHECKING:
+    from provisioner.migration.redaction import Json
 
 START = datetime(2026, 12, 5, 13, tzinfo=UTC)
 ROWS = {"scope": "changed", "tables": 2, "rows": 2400, "definitions": 61, "differences": 0, "named": []}
@@ -84,3 +88,45 @@ def test_the_page_stands_alone_and_shows_what_it_is_given_as_text(language: Lang
     assert "<script>" not in page
     assert "&lt;b&gt;scans/1&lt;/b&gt;" in page
     assert page.count("<table>") == page.count("</table>") == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "there", "after"),
+    [
+        (
+            "en",
+            "database rice with 9,000 bytes, 2 tables and sequences, 2,005 rows",
+            "nothing of it is left; 3 databases",
+        ),
+        ("ko", "데이터베이스 rice: 9,000바이트, 표와 시퀀스 2개, 행 2,005개", "남은 것이 없으며"),
+    ],
+)
+def test_an_erasure_is_told_with_what_was_there_and_what_was_looked_up(
+    language: Language, there: str, after: str
+) -> None:
+    proof: dict[str, Json] = {
+        "database": {"name": "rice", "oid": 5, "size_bytes": 9000},
+        "tables": [
+            {"name": "public.lots", "rows": 2000, "digest": "1"},
+            {"name": "public.notes", "rows": 5, "digest": "2"},
+        ],
+        "bucket": {"name": "c-rice", "versions": 4, "size_bytes": 12, "markers": 1, "uploads": 0},
+        "roles": ["rice_app", "rice_owner"],
+        "identity": "c-rice",
+        "others": {"databases": 3, "roles": 9, "buckets": 1, "identities": 2},
+    }
+    erasure = Run(
+        number=3,
+        kind=RunKind.ERASURE,
+        fingerprint="",
+        begun=START,
+        content={},
+        ended=START + timedelta(days=30),
+        ending=RunEnding.ERASED,
+        result={"proof": proof, "digest": "f" * 64},
+    )
+    made = report_of(RUN, migration="rice-out", cooperative="rice-processing", language=language, erasure=erasure)
+    for shown in (as_text(made), as_page(made)):
+        assert there in shown
+        assert after in shown
+        assert "f" * 64 in shown

@@ -6,15 +6,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from provisioner.descriptor.endpoints import EmbeddedEndpoints, embedded_files, write_endpoints
 from provisioner.embedded.ports import taken_by_others
-from provisioner.operations.diagnosing import ESTATE_CHECKS, look_at_estate
-from provisioner.toolchain.findings import Finding, examine
+from provisioner.errors import Unreachable
+from provisioner.migration.postgres_rollback import Leftover
+from provisioner.naming import CooperativeUid
+from provisioner.operations.diagnosing import ESTATE_CHECKS, look_at_estate, migrations
+from provisioner.operations.migration_orphans import Orphans
+from provisioner.toolchain.findings import Finding, Level, examine
 from tests.unit.descriptor.worlds import World, world
 
 PLATFORM = """\
@@ -253,3 +257,14 @@ def test_a_damaged_embedded_platform_is_a_finding_and_not_the_end(tmp_path: Path
     assert "settings.json is damaged" in finding.found
     estate.write(".coopctl/embedded/endpoints.json", "{")
     assert any("endpoints.json is damaged" in finding.found for finding in problems(estate))
+
+
+def test_what_migrations_left_is_named_with_the_command_that_takes_it_away(made: World) -> None:
+    facts = look_at_estate(made.estate, environment=ENVIRONMENT)
+    left = (Leftover(kind="slot", name="coopctl_move_ab", database="rice"),)
+    orphans = (Orphans(uid=CooperativeUid("ab"), cooperative="rice", left=left),)
+    [finding] = migrations(replace(facts, orphans=orphans))
+    assert (finding.level, finding.found) == (Level.PROBLEM, "left of rice: slot coopctl_move_ab")
+    assert "coopctl migrate orphans --remove" in str(finding.remedy)
+    [unknown] = migrations(replace(facts, unknown_orphans=Unreachable("PostgreSQL is away")))
+    assert unknown.found == "not looked at: PostgreSQL is away"

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from provisioner.datastore.records import FileRecords
+from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.platform import Endpoint
 from provisioner.errors import CoopctlError, DataStoreMoving, ExitCode
 from provisioner.naming import ClusterId, CooperativeName, CooperativeUid
 from provisioner.operations.applying import ApplyOptions, apply_fleet
 from provisioner.operations.planning import require_same_place
 from provisioner.operations.site import Target
-from provisioner.operations.store_places import StoreRecord, moved_to, read_place, require_settled, write_place
+from provisioner.operations.store_places import (
+    StoreRecord,
+    moved_to,
+    read_place,
+    require_settled,
+    target_of,
+    write_place,
+)
 from provisioner.plan.resources import CooperativePlan, PlatformPlan
 from provisioner.plan.store_place import StorePlace
 
@@ -25,6 +33,19 @@ AWAY = StorePlace(postgres=Endpoint(host="203.0.113.10", port=5433), objects=End
 MOVED = StoreRecord(
     migration="rice-out", place=AWAY, moved=True, moving=False, since=datetime(2026, 12, 5, 13, tzinfo=UTC)
 )
+
+
+DOCUMENT = """\
+apiVersion: coopctl.dev/v1
+kind: DataStoreMigration
+metadata: {name: rice-out}
+spec:
+  cooperative: rice
+  scope: all
+  target:
+    postgres: {dsn: {env: DSN}}
+    objects: {endpoint: "https://s3.example.kr", bucket: rice, credentials: {env: KEY}}
+"""
 
 
 @pytest.fixture
@@ -45,6 +66,29 @@ def test_a_record_reads_back_and_says_where_the_store_is(records: FileRecords) -
     assert moved_to(records, "plastics") is None
     assert str(MOVED) == "moved by rice-out: PostgreSQL 203.0.113.10:5433, objects 203.0.113.20:9000, with a way back"
     assert str(replace(MOVED, final=True)).endswith("objects 203.0.113.20:9000")
+
+
+def test_a_record_keeps_that_credentials_were_changed_and_that_the_copy_was_erased(records: FileRecords) -> None:
+    ended = replace(MOVED, final=True, place=replace(AWAY, rotation=1, erased=True))
+    write_place(records, "rice", ended)
+    assert read_place(records, "rice") == ended
+    assert moved_to(records, "rice") == ended.place
+    assert str(ended).endswith(", erased on the platform")
+
+
+def test_how_the_target_is_reached_says_the_document_of_a_move_that_has_ended(
+    records: FileRecords, tmp_path: Path
+) -> None:
+    estate = Estate(root=tmp_path)
+    write_place(records, "rice", replace(MOVED, final=True))
+    assert target_of(estate, records, "rice") is None, "the document is gone"
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "rice-out.yaml").write_text(DOCUMENT)
+    found = target_of(estate, records, "rice")
+    assert found is not None
+    assert (found.postgres.dsn.env, found.objects.iam_url) == ("DSN", "https://s3.example.kr")
+    write_place(records, "rice", MOVED)
+    assert target_of(estate, records, "rice") is None, "it may still go home"
 
 
 def test_who_came_back_lives_on_the_platform(records: FileRecords) -> None:

@@ -1,5 +1,7 @@
 """The plan of a cooperative whose data store lives elsewhere: everything leads there, and the old one stays fenced."""
 
+from dataclasses import replace
+
 from provisioner.descriptor.platform import Endpoint
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.resources import (
@@ -7,8 +9,13 @@ from provisioner.plan.resources import (
     CredentialsSecret,
     KubernetesObject,
     ObjectsBucket,
+    ObjectsIdentity,
+    PostgresDatabase,
+    PostgresGrants,
+    PostgresMembers,
     PostgresRole,
     RoleKind,
+    SolutionChart,
 )
 from provisioner.plan.store_place import StorePlace
 from tests.unit.plan import builders
@@ -66,3 +73,29 @@ def test_the_store_that_was_left_stays_fenced() -> None:
     assert roles[RoleKind.APPLICATION].login, "its password is kept"
     assert [one.fenced for one in _plan(AWAY).resources if isinstance(one, ObjectsBucket)] == [True]
     assert not any(one.fenced for one in _plan(None).resources if isinstance(one, PostgresRole | ObjectsBucket))
+
+
+def test_once_the_way_back_is_given_up_credentials_and_pods_are_other_ones() -> None:
+    before, after = _plan(AWAY), _plan(replace(AWAY, rotation=1))
+    roles = {one.kind: one.rotation for one in after.resources if isinstance(one, PostgresRole)}
+    assert roles == {kind: int(kind is not RoleKind.OWNER) for kind in RoleKind}
+    [identity] = [one for one in after.resources if isinstance(one, ObjectsIdentity)]
+    [bucket] = [one for one in after.resources if isinstance(one, ObjectsBucket)]
+    assert (identity.rotation, bucket.identity) == (1, "")
+    charts = [[one for one in made.resources if isinstance(one, SolutionChart)] for made in (before, after)]
+    assert ["rotation" in one.values["coopctl"] for one in charts[0]] == [False] * len(charts[0])
+    assert [one.values["coopctl"]["rotation"] for one in charts[1]] == [1] * len(charts[0])
+
+
+def test_what_was_erased_is_planned_no_more_and_nothing_waits_for_it() -> None:
+    made = _plan(replace(AWAY, rotation=1, erased=True))
+    gone = PostgresDatabase | PostgresGrants | PostgresMembers | ObjectsBucket
+    assert not [one for one in made.resources if isinstance(one, gone)]
+    roles = {one.kind: one.erased for one in made.resources if isinstance(one, PostgresRole)}
+    assert roles == {RoleKind.APPLICATION: True, RoleKind.READER: True, RoleKind.MIGRATION: True}
+    keys = {one.key for one in made.resources}
+    assert all(keys.issuperset(one.depends_on) for one in made.resources)
+    secrets = [
+        [one.values for one in plan.resources if isinstance(one, CredentialsSecret)] for plan in (_plan(AWAY), made)
+    ]
+    assert secrets[0] == secrets[1], "the applications find the same under the same names"

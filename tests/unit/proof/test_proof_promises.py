@@ -109,18 +109,28 @@ def test_a_plan_whose_data_store_has_moved_is_as_promised_and_no_other_is() -> N
     away = StorePlace(
         postgres=Endpoint(host="203.0.113.10", port=5433), objects=Endpoint(host="203.0.113.20", port=9000)
     )
-    plan = cooperative_plan(
-        cooperative,
-        platform=platform,
-        catalogue=builders.catalogue(),
-        images=builders.fake_lock(),
-        moved_to=away,
-    )
+    ended = replace(away, rotation=1)
+    plans = {
+        place: cooperative_plan(
+            cooperative,
+            platform=platform,
+            catalogue=builders.catalogue(),
+            images=builders.fake_lock(),
+            moved_to=place,
+        )
+        for place in (away, ended, replace(ended, erased=True))
+    }
 
-    def lacking(terms: Terms) -> list[str]:
-        looks = promise_looks(proven_tenant(plan, terms=terms), platform=platform_plan(platform))
+    def lacking(terms: Terms, *, place: StorePlace) -> list[str]:
+        looks = promise_looks(proven_tenant(plans[place], terms=terms), platform=platform_plan(platform))
         return [look.lacking for look in looks if look.lacking]
 
-    seen = seen_from_pods(platform, moved_to=away)
-    assert lacking(Terms(cooperative=cooperative, platform=seen, moved=True)) == []
-    assert "it is fenced, and the data store is at home" in lacking(Terms(cooperative=cooperative, platform=platform))
+    home = Terms(cooperative=cooperative, platform=platform)
+    moved = replace(home, platform=seen_from_pods(platform, moved_to=away), moved=True)
+    assert lacking(moved, place=away) == []
+    assert "it is fenced, and the data store is at home" in lacking(home, place=away)
+    assert lacking(replace(moved, rotation=1), place=ended) == []
+    assert "its credentials were changed 0 times, not 1" in lacking(replace(moved, rotation=1), place=away)
+    gone = replace(moved, rotation=1, erased=True)
+    assert lacking(gone, place=replace(ended, erased=True)) == []
+    assert "there is a PostgresDatabase, and the data store was erased here" in lacking(gone, place=ended)
