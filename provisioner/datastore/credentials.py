@@ -96,7 +96,11 @@ def _from_file(reference: SecretReference, what: str) -> str:
     if reference.file is None:
         raise NotFound(f"{what} has no reference", hint="name an environment variable or a file in the Platform")
     try:
-        return reference.file.read_text().rstrip("\r\n")
+        return reference.file.read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        # The error quotes the bytes, which are secret: the chain ends here.
+        hint = "write it again, with nothing but the secret in it"
+        raise CoopctlError(f"{what} in {place(reference)} is not UTF-8 text", hint=hint) from None
     except OSError as error:
         raise NotFound(
             f"{what} cannot be read from {place(reference)}", why=error.strerror, hint=f"create {reference.file}"

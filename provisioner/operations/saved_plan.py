@@ -80,7 +80,7 @@ def load_plan(file: Path) -> SavedPlan:
         return SavedPlan(coopctl=str(content["coopctl"]), stacks=stacks)
     except FileNotFoundError as error:
         raise NotFound(f"there is no plan {file}", hint=f"make it with `coopctl plan --out {file}`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{file} is not a saved plan", why=str(error), hint="make it with `coopctl plan --out`"
         ) from error

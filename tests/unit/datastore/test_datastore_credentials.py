@@ -38,6 +38,15 @@ def test_a_secret_comes_from_a_variable_or_a_file_without_its_line_end(tmp_path:
     assert resolve_secret(SecretReference(file=file), environment={}, what="it").reveal() == "sesame "
 
 
+def test_a_secret_that_is_no_text_is_refused_without_being_shown(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes("비밀".encode("cp949"))
+    with pytest.raises(CoopctlError, match=r"the password in the file .* is not UTF-8") as caught:
+        resolve_secret(SecretReference(file=file), environment={}, what="the password")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 @pytest.mark.parametrize("content", [None, "", "\n"])
 def test_a_missing_or_empty_secret_is_named_with_its_place(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "password"
