@@ -8,10 +8,10 @@ import codecs
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 _ESCAPED = "coopctl-escaped"
-_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+_STREAMS: tuple[tuple[str, Literal["r", "w"]], ...] = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 class _Unheard(io.FileIO):
@@ -44,7 +44,7 @@ def speaks_unicode(stream: TextIO) -> bool:
     return codecs.lookup(stream.encoding or "ascii").name.startswith("utf")
 
 
-def _leading_nowhere(number: int, mode: str) -> TextIO:
+def _leading_nowhere(number: int, mode: Literal["r", "w"]) -> TextIO:
     """What stands for the standard stream ``number``; its number is taken, or the next file would get it."""
     opened = os.open(os.devnull, os.O_RDWR)
     if opened != number:

@@ -21,7 +21,7 @@ from provisioner.descriptor.nodes import compose
 from provisioner.descriptor.platform_document import PlatformDocument
 from provisioner.descriptor.resolving import resolve, resolve_text
 from provisioner.descriptor.writing import quoted, write_whole
-from provisioner.errors import CoopctlError, Diagnostic, Severity, UsageError
+from provisioner.errors import Diagnostic, Severity, UsageError, refused_by_system
 from provisioner.naming import name_problem
 
 SUPPORT_YEARS = 3
@@ -131,7 +131,8 @@ def create_estate(folder: Path, *, name: str, cluster_id: str, domain_suffix: st
     try:
         return tuple(_write_estate(estate, platform=text))
     except OSError as error:
-        raise CoopctlError(f"cannot write {error.filename or folder}", why=error.strerror) from error
+        message = f"{error.filename or folder} cannot be written"
+        raise refused_by_system(error, message, hint="choose another folder") from error
 
 
 def _write_estate(estate: Estate, *, platform: str) -> list[Path]:
@@ -181,14 +182,21 @@ def create_cooperative(
         catalogue_names=catalogue_names,
         choices=choices,
     )
+    try:
+        return tuple(_write_cooperative(descriptor, _text(wanted, members=reference), members=members))
+    except OSError as error:
+        raise refused_by_system(error, f"{error.filename or descriptor} cannot be written") from error
+
+
+def _write_cooperative(descriptor: Path, text: str, *, members: Path) -> list[Path]:
     made = [descriptor]
-    estate.cooperatives.mkdir(exist_ok=True)
+    for folder in (descriptor.parent, members.parent):
+        folder.mkdir(exist_ok=True)
     if not members.exists():
-        members.parent.mkdir(exist_ok=True)
         write_whole(members, b"id,name,employees\n")
         made.append(members)
-    write_whole(descriptor, _text(wanted, members=reference).encode())
-    return tuple(made)
+    write_whole(descriptor, text.encode())
+    return made
 
 
 def _refuse_problems(

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from provisioner.errors import CoopctlError, NotPermitted, disk_full
+from provisioner.errors import refused_by_system
 
 _MISREAD = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false", "null"})
 
@@ -41,6 +41,4 @@ def replace_file(file: Path, content: bytes) -> None:
     try:
         write_whole(file, content, mode=file.stat().st_mode & 0o7777)
     except OSError as error:
-        kind = NotPermitted if isinstance(error, PermissionError) else CoopctlError
-        refused = kind(f"{file} cannot be written", why=error.strerror, hint="nothing was changed")
-        raise (disk_full(error) or refused) from error
+        raise refused_by_system(error, f"{file} cannot be written", hint="nothing was changed") from error
