@@ -32,6 +32,9 @@ def write_whole(file: Path, content: bytes, *, mode: int | None = None) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         made.replace(file)
+    except OSError as error:
+        error.filename = str(file)  # the one that the caller knows
+        raise
     finally:
         made.unlink(missing_ok=True)
 

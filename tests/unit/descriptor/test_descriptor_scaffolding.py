@@ -18,6 +18,7 @@ from provisioner.descriptor.scaffolding import (
     new_cluster_id,
     three_years_from,
 )
+from provisioner.descriptor.writing import write_whole
 from provisioner.errors import InvalidDescriptor, UsageError
 from provisioner.naming import CLUSTER_ID_MAX, NAME_PATTERN
 
@@ -71,6 +72,14 @@ def test_what_others_ignore_is_kept_in_whatever_encoding(tmp_path: Path) -> None
     (tmp_path / ".gitignore").write_bytes("내 파일\n".encode("cp949"))
     create_estate(tmp_path, name="e", cluster_id="test", domain_suffix="example.kr")
     assert (tmp_path / ".gitignore").read_bytes() == "내 파일\n".encode("cp949") + b".coopctl/\n"
+
+
+def test_what_cannot_be_written_is_named_as_people_know_it(tmp_path: Path) -> None:
+    (tmp_path / "platform.yaml").mkdir()
+    with pytest.raises(OSError, match="directory") as refused:
+        write_whole(tmp_path / "platform.yaml", b"x")
+    assert refused.value.filename == str(tmp_path / "platform.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["platform.yaml"]
 
 
 @pytest.mark.parametrize("file", [".coopctl/passphrase", "platform.yaml"])
