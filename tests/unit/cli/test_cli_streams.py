@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ def run(
 
 def redirected(redirection: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Coopctl as a shell starts it with ``redirection``."""
-    script = SHELL.format(python=sys.executable, redirection=redirection)
+    script = SHELL.format(python=shlex.quote(sys.executable), redirection=redirection)
     return subprocess.run(["sh", "-c", script, "sh", *arguments], capture_output=True, check=False, timeout=60)
 
 
@@ -100,7 +101,9 @@ def test_a_json_answer_that_a_full_disk_does_not_take_is_told_to_people() -> Non
 def test_a_current_folder_that_was_removed_is_named(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    script = f"cd '{gone}' && rmdir '{gone}' && " + SHELL.format(python=sys.executable, redirection="")
+    script = f"cd {shlex.quote(str(gone))} && rmdir {shlex.quote(str(gone))} && " + SHELL.format(
+        python=shlex.quote(sys.executable), redirection=""
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(main.__file__).parents[1]), "COOPCTL_ESTATE": ""}
     shown = subprocess.run(
         ["sh", "-c", script, "sh", "validate"], env=environment, capture_output=True, check=False, timeout=60
