@@ -101,9 +101,8 @@ def test_a_json_answer_that_a_full_disk_does_not_take_is_told_to_people() -> Non
 def test_a_current_folder_that_was_removed_is_named(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    script = f"cd {shlex.quote(str(gone))} && rmdir {shlex.quote(str(gone))} && " + SHELL.format(
-        python=shlex.quote(sys.executable), redirection=""
-    )
+    start = SHELL.format(python=shlex.quote(sys.executable), redirection="")
+    script = f"cd {shlex.quote(str(gone))} && rmdir {shlex.quote(str(gone))} && {start}"
     environment = {**os.environ, "PYTHONPATH": str(Path(main.__file__).parents[1]), "COOPCTL_ESTATE": ""}
     shown = subprocess.run(
         ["sh", "-c", script, "sh", "validate"], env=environment, capture_output=True, check=False, timeout=60
