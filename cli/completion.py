@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from provisioner.errors import CoopctlError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from provisioner.descriptor.estate import Estate
 
@@ -24,17 +24,39 @@ def migrations(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     return _documents(ctx, incomplete, folder=lambda estate: estate.migrations)
 
 
+def templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Names of tenant templates, the estate's own and those of coopctl, that begin with what was typed."""
+    from provisioner.descriptor.templates import TemplateShelf, shipped_templates
+
+    return _named(
+        ctx, incomplete, names=lambda estate: TemplateShelf(folders=(estate.templates, shipped_templates())).names()
+    )
+
+
+def logs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Names of the embedded platform's processes that have a log and begin with what was typed."""
+    from provisioner.embedded.platform import log_names
+
+    return _named(ctx, incomplete, names=log_names)
+
+
 def _documents(ctx: click.Context, incomplete: str, *, folder: "Callable[[Estate], Path]") -> list[CompletionItem]:
+    def names(estate: "Estate") -> list[str]:
+        return sorted(path.stem for path in folder(estate).glob("*.yaml") if not path.name.startswith("."))
+
+    return _named(ctx, incomplete, names=names)
+
+
+def _named(ctx: click.Context, incomplete: str, *, names: "Callable[[Estate], Sequence[str]]") -> list[CompletionItem]:
     from provisioner.descriptor.estate import find_estate
 
     given = ctx.params.get("estate_path")
     try:
-        estate = find_estate(Path(given) if given else None, start=Path.cwd())
-        names = sorted(path.stem for path in folder(estate).glob("*.yaml") if not path.name.startswith("."))
+        known = names(find_estate(Path(given) if given else None, start=Path.cwd()))
     except (CoopctlError, OSError):
         return []
     # What was typed is a prefix and nothing else: it may begin with a slash or hold a pattern's signs.
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
 def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001

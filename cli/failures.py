@@ -5,6 +5,7 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from provisioner.errors import (
     ExitCode,
     Interrupted,
     InvalidDescriptor,
+    NotFound,
     UsageError,
     untranslated,
 )
@@ -38,6 +40,8 @@ def show(error: Exception | KeyboardInterrupt, *, wanted: Wanted) -> ExitCode:
     failure = _translated(error)
     if failure is not error:
         failure.__cause__ = error
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not (wanted.events or wanted.json):
+        sys.stderr.write(f"{error.format_message()}\n\n")
     if wanted.events or not wanted.json:
         tell(failure, events=wanted.events, debug=wanted.debug)
     elif wanted.debug:
@@ -112,17 +116,33 @@ def _translated(error: Exception | KeyboardInterrupt) -> CoopctlError:
     if isinstance(error, CoopctlError):
         return error
     if isinstance(error, click.ClickException):
-        return UsageError(error.format_message(), hint=_usage_hint(error))
+        return UsageError(_usage_message(error), hint=_usage_hint(error))
     # Click turns a KeyboardInterrupt into an Abort that bears it as its cause; one at a question is an answer: no.
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt):
         return Interrupted("interrupted")
     if isinstance(error, click.Abort):
         return Cancelled("cancelled")
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _is_anywhere():
+        return NotFound("the current folder does not exist any more", hint="change to a folder that does")
     return untranslated(error)
+
+
+def _is_anywhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _traceback(failure: CoopctlError) -> str:
     return "".join(traceback.format_exception(failure))
+
+
+def _usage_message(error: click.ClickException) -> str:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return f"{error.ctx.command_path} needs a command"
+    return error.format_message()
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

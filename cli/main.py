@@ -4,10 +4,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
-from cli import failures
+from cli import failures, streams
 from cli.interruption import terminating_as_interrupting
 from cli.wanted import DEBUG, debug_first, wanted
 from provisioner.errors import ExitCode
@@ -97,6 +98,7 @@ def coopctl(debug: bool) -> None:  # noqa: FBT001 - click passes flags so; the c
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run coopctl and exit with a code of the documented table."""
+    streams.prepare()
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.exit(run(arguments))
 
@@ -125,7 +127,13 @@ def _call(arguments: list[str]) -> ExitCode:
 def _explained(error: Exception | KeyboardInterrupt, *, arguments: list[str]) -> ExitCode:
     if isinstance(error, BrokenPipeError) and not _takes_output():
         return ExitCode.FAILED
-    code = failures.show(error, wanted=wanted(arguments, root=coopctl))
+    asked = wanted(arguments, root=coopctl)
+    try:
+        code = failures.show(error, wanted=asked)
+        sys.stdout.flush()
+    except OSError:
+        # Not even the failure can be written as the answer: it is told where people look.
+        code = failures.show(error, wanted=replace(asked, json=False))
     _takes_output()
     return code
 

@@ -1,5 +1,6 @@
 """The options that commands share."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,18 @@ import click
 from cli import completion
 
 F = TypeVar("F", bound=Callable[..., Any])
+_DAY = 86_400
+
+
+class _Seconds(click.FloatRange):
+    """A time; ``nan`` is a float that lies in no range and outside of none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, which is one."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
 
 
 def estate(function: F) -> F:
@@ -18,7 +31,8 @@ def estate(function: F) -> F:
         "--estate",
         "estate_path",
         type=click.Path(path_type=Path),
-        default=lambda: os.environ.get("COOPCTL_ESTATE"),
+        # Set and empty is not set: a pipeline cannot always unset.
+        default=lambda: os.environ.get("COOPCTL_ESTATE") or None,
         help="The estate's folder (default: $COOPCTL_ESTATE, else found upwards by platform.yaml).",
     )(function)
 
@@ -74,6 +88,18 @@ def names(function: F) -> F:
         help="Cooperatives whose sector, template or size has this value; may be repeated.",
     )(function)
     return click.argument("names", nargs=-1, shell_complete=completion.cooperatives)(function)
+
+
+def timeout(function: F) -> F:
+    """--timeout: how long solutions' pods may take."""
+    return click.option(
+        "--timeout",
+        type=_Seconds(0, _DAY),
+        default=600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Seconds for the solutions' pods; 0 does not wait.",
+    )(function)
 
 
 def images_lock(function: F) -> F:

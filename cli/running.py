@@ -75,4 +75,5 @@ def _is_debugging() -> bool:
 def _say_what_a_signal_does(*, events: bool) -> None:
     text = "interrupted: finishing what is in flight and saving; once more ends it at once"
     # Straight to the descriptor: a signal may come in the middle of a write, and sys.stderr cannot be entered twice.
-    os.write(sys.stderr.fileno(), (told_as_event(text) if events else f"\n{text}\n").encode())
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), (told_as_event(text) if events else f"\n{text}\n").encode())

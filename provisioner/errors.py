@@ -52,6 +52,7 @@ EXIT_CODE_MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
     }
 )
 
+_RIGHTS: Final = "run coopctl as the user whom it belongs to, or let yours read and write it"
 _OWN_PACKAGES: Final = frozenset({"cli", "provisioner", "stacks", "policies"})
 
 
@@ -290,6 +291,15 @@ def disk_full(error: BaseException) -> DiskFull | None:
     return DiskFull(f"no room is left on the disk{where}", why=error.strerror)
 
 
+def refused_by_system(error: OSError, message: str, *, hint: str | None = None) -> CoopctlError:
+    """The failure that stands for what the operating system refused, with its words as the reason.
+
+    A full disk is told as one; what the caller has no right to is NotPermitted.
+    """
+    kind = NotPermitted if isinstance(error, PermissionError) else CoopctlError
+    return disk_full(error) or kind(message, why=error.strerror, hint=hint)
+
+
 def untranslated(error: Exception) -> CoopctlError:
     """The failure that stands for an exception that nobody translated where it was met; it is chained to it.
 
@@ -297,8 +307,8 @@ def untranslated(error: Exception) -> CoopctlError:
     """
     failure: CoopctlError
     if isinstance(error, OSError):
-        kind = NotPermitted if isinstance(error, PermissionError) else CoopctlError
-        failure = disk_full(error) or kind(str(error) or type(error).__name__)
+        named = f"{error.filename} cannot be used" if error.filename else str(error) or type(error).__name__
+        failure = refused_by_system(error, named, hint=_RIGHTS if isinstance(error, PermissionError) else None)
     else:
         failure = _unforeseen(error)
     failure.__cause__ = error

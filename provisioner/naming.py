@@ -37,6 +37,9 @@ PLATFORM_STACK = "platform"
 RESERVED_NAMES = frozenset({PLATFORM_STACK, "default", "coopctl", "postgres", "template0", "template1", "all"})
 RESERVED_ENDING = "-member"
 RESERVED_PREFIXES = ("kube-", "openshift-", "coopctl-", "pg-")
+# S3 user guide, "Bucket naming rules": a bucket's name begins with the platform's id and ends with a cooperative's.
+BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+BUCKET_ENDINGS = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
 
 API_GROUP = "coopctl.dev"
 MANAGED_BY = "coopctl"
@@ -241,9 +244,26 @@ def name_problem(name: str) -> str | None:
         return "is reserved"
     if f"{RESERVED_ENDING}-" in f"{name}-":
         return f"holds {RESERVED_ENDING!r} as a word, by which the database roles of members are known"
+    return _reserved_end(name)
+
+
+def _reserved_end(name: str) -> str | None:
     for prefix in RESERVED_PREFIXES:
         if name.startswith(prefix):
             return f"begins with {prefix!r}, which is reserved"
+    for ending in BUCKET_ENDINGS:
+        if f"-{name}".endswith(ending):
+            return f"gives its bucket a name that ends with {ending!r}, which S3 reserves"
+    return None
+
+
+def cluster_id_problem(cluster: str) -> str | None:
+    """Say why ``cluster``, which fits `NAME_PATTERN`, cannot be a platform's id, or None if it can."""
+    if len(cluster) > CLUSTER_ID_MAX:
+        return f"is {len(cluster)} characters long; {CLUSTER_ID_MAX} are the most"
+    for prefix in BUCKET_PREFIXES:
+        if f"{cluster}-".startswith(prefix):
+            return f"gives buckets names that begin with {prefix!r}, which S3 reserves"
     return None
 
 

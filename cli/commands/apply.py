@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="Apply what `plan --out` saved, and only if nothing has changed since.",
 )
 @click.option("--rollback", is_flag=True, help="Go back to the solutions of the state that was applied before.")
-@click.option("--timeout", default=600.0, show_default=True, help="Seconds for the solutions' pods; 0 does not wait.")
+@options.timeout
 @click.option(
     "--leaving-data",
     type=click.Choice(["keep", "delete"]),

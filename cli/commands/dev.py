@@ -106,7 +106,7 @@ def status(estate_path: Path | None, output: str) -> ExitCode:
 
 
 @dev.command(epilog="Example: coopctl dev logs kube-apiserver --follow")
-@click.argument("process", required=False)
+@click.argument("process", required=False, shell_complete=completion.logs)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(min=1), help="How many lines back.")
 @options.estate

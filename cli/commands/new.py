@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from cli import options
+from cli import completion, options
 
 
 @click.command(
     epilog="Example: coopctl new bakers --template manufacturing --display-name 제과조합 --domain bakers.example.kr"
 )
 @click.argument("name")
-@click.option("--template", help="The tenant template.")
+@click.option("--template", shell_complete=completion.templates, help="The tenant template.")
 @click.option("--size", help="A size of the template (default: its first).")
 @click.option("--display-name", help="What people call the cooperative.")
 @click.option("--sector", help="Its trade, to select by (default: the template's name).")

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from cli import streams
 from cli.views import json
 
 
@@ -31,5 +32,11 @@ def show(name: str, manifests: Sequence[dict[str, Any]], *, output: str) -> None
         json.write("Manifests", {"cooperative": name, "items": list(manifests)})
         return
     yaml.dump_all(
-        manifests, sys.stdout, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120, explicit_start=True
+        manifests,
+        sys.stdout,
+        Dumper=_Dumper,
+        allow_unicode=streams.speaks_unicode(sys.stdout),
+        sort_keys=False,
+        width=120,
+        explicit_start=True,
     )

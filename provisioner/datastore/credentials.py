@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from provisioner.descriptor.platform import SecretReference
-from provisioner.errors import CoopctlError, NotFound
+from provisioner.errors import CoopctlError, NotFound, refused_by_system
 
 PASSWORD_BYTES = 24
 AWS_PROFILE = "default"
@@ -96,11 +96,18 @@ def _from_file(reference: SecretReference, what: str) -> str:
     if reference.file is None:
         raise NotFound(f"{what} has no reference", hint="name an environment variable or a file in the Platform")
     try:
-        return reference.file.read_text().rstrip("\r\n")
-    except OSError as error:
+        return reference.file.read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        # The error quotes the bytes, which are secret: the chain ends here.
+        hint = "write it again, with nothing but the secret in it"
+        raise CoopctlError(f"{what} in {place(reference)} is not UTF-8 text", hint=hint) from None
+    except FileNotFoundError as error:
         raise NotFound(
             f"{what} cannot be read from {place(reference)}", why=error.strerror, hint=f"create {reference.file}"
         ) from error
+    except OSError as error:
+        hint = f"let your user read {reference.file}"
+        raise refused_by_system(error, f"{what} cannot be read from {place(reference)}", hint=hint) from error
 
 
 def _shared_credentials(text: str, *, where: str, what: str) -> tuple[str, str]:

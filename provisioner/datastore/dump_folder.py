@@ -1,6 +1,5 @@
 """Final dumps in a folder of this machine: written to ``NAME.part``, which becomes ``NAME`` when it is complete."""
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from provisioner.datastore.dump_layout import MANIFEST_FILE, is_dump_of
-from provisioner.errors import CoopctlError, DiskFull, NotFound
+from provisioner.errors import DiskFull, NotFound, disk_full, refused_by_system
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -93,11 +92,10 @@ def reporting(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFound(f"{path} is not there") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_full(error):
             raise DiskFull(f"there is no room for {path}") from error
-        raise CoopctlError(
-            f"{path} cannot be used for the final dump", why=error.strerror, hint="check the folder and its rights"
-        ) from error
+        message = f"{path} cannot be used for the final dump"
+        raise refused_by_system(error, message, hint="check the folder and its rights") from error
 
 
 def _sync(folder: Path) -> None:

@@ -17,6 +17,7 @@ from provisioner.errors import Diagnostic
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Found = tuple[PathParts, str, str | None]
 
+_WRAPPED = "IPv4 addresses in the form of IPv6"
 # RFC 6890: no tenant has business there. Link-local holds the machines' metadata (RFC 3927), and the two
 # whole-internet networks would make every other rule void.
 _FORBIDDEN: tuple[tuple[str, str], ...] = (
@@ -27,6 +28,15 @@ _FORBIDDEN: tuple[tuple[str, str], ...] = (
     ("::1/128", "loopback addresses"),
     ("224.0.0.0/4", "multicast addresses"),
     ("ff00::/8", "multicast addresses"),
+    ("0.0.0.0/8", "addresses of this host"),
+    ("240.0.0.0/4", "reserved addresses"),
+    # RFC 4291 section 2.5.5, RFC 6052, RFC 8215, RFC 3056: whoever translates these reaches any IPv4 address, those
+    # above too, past rules for IPv4.
+    ("::/96", _WRAPPED),
+    ("::ffff:0:0/96", _WRAPPED),
+    ("64:ff9b::/96", _WRAPPED),
+    ("64:ff9b:1::/48", _WRAPPED),
+    ("2002::/16", _WRAPPED),
 )
 
 

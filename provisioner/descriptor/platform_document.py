@@ -23,7 +23,7 @@ from provisioner.descriptor.fields import (
     problem,
     shown,
 )
-from provisioner.naming import CLUSTER_ID_MAX, NAME_PATTERN
+from provisioner.naming import NAME_PATTERN, cluster_id_problem
 
 _HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}")
 _PORT = r"(:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?"
@@ -55,8 +55,8 @@ def _cluster_id(value: object) -> str:
     text = matching(NAME_PATTERN, what="an id of lower-case letters, digits and hyphens that begins with a letter")(
         value
     )
-    if len(text) > CLUSTER_ID_MAX:
-        raise problem(f"is {len(text)} characters long; {CLUSTER_ID_MAX} are the most")
+    if (wrong := cluster_id_problem(text)) is not None:
+        raise problem(wrong)
     return text
 
 

@@ -9,7 +9,7 @@ import secrets
 import string
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import MAXYEAR, date
 from pathlib import Path
 
 from provisioner.descriptor.checking import check
@@ -20,13 +20,13 @@ from provisioner.descriptor.loading import cooperative_files, invalid, load_plat
 from provisioner.descriptor.nodes import compose
 from provisioner.descriptor.platform_document import PlatformDocument
 from provisioner.descriptor.resolving import resolve, resolve_text
-from provisioner.descriptor.writing import quoted
-from provisioner.errors import CoopctlError, Diagnostic, Severity, UsageError
+from provisioner.descriptor.writing import quoted, write_whole
+from provisioner.errors import Diagnostic, Severity, UsageError, refused_by_system
 from provisioner.naming import name_problem
 
 SUPPORT_YEARS = 3
 _CLUSTER_ID_LENGTH = 10
-_IGNORED = ".coopctl/"
+_IGNORED = b".coopctl/"
 _PASSPHRASE_MODE = 0o600
 _LOCAL_MODE = 0o700
 
@@ -101,7 +101,9 @@ def new_cluster_id() -> str:
 
 
 def three_years_from(start: date) -> date:
-    """The last day of a support period that begins on ``start`` and lasts about three years."""
+    """The last day of a support period that begins on ``start`` and lasts about three years, or of the calendar."""
+    if start.year > MAXYEAR - SUPPORT_YEARS:
+        return date.max
     leap_day = start.month == 2 and start.day == 29
     first_after = start.replace(year=start.year + SUPPORT_YEARS, day=28 if leap_day else start.day)
     return date.fromordinal(first_after.toordinal() - 1)
@@ -129,7 +131,8 @@ def create_estate(folder: Path, *, name: str, cluster_id: str, domain_suffix: st
     try:
         return tuple(_write_estate(estate, platform=text))
     except OSError as error:
-        raise CoopctlError(f"cannot write {error.filename or folder}", why=error.strerror) from error
+        message = f"{error.filename or folder} cannot be written"
+        raise refused_by_system(error, message, hint="choose another folder") from error
 
 
 def _write_estate(estate: Estate, *, platform: str) -> list[Path]:
@@ -139,17 +142,17 @@ def _write_estate(estate: Estate, *, platform: str) -> list[Path]:
     made: list[Path] = []
     passphrase = estate.local / "passphrase"
     if not passphrase.exists():
-        passphrase.touch(mode=_PASSPHRASE_MODE)
-        passphrase.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+        write_whole(passphrase, f"{secrets.token_urlsafe(32)}\n".encode(), mode=_PASSPHRASE_MODE)
         made.append(passphrase)
     for empty in (estate.cooperatives / ".gitkeep", estate.root / "members" / ".gitkeep"):
         empty.touch()
     ignore = estate.root / ".gitignore"
-    known = ignore.read_text(encoding="utf-8") if ignore.exists() else ""
+    # Bytes: what others wrote there stays as it is, in whatever encoding.
+    known = ignore.read_bytes() if ignore.exists() else b""
     if _IGNORED not in known.splitlines():
-        ignore.write_text(f"{known}{'' if known.endswith(chr(10)) or not known else chr(10)}{_IGNORED}\n", "utf-8")
+        write_whole(ignore, known + (b"" if known.endswith(b"\n") or not known else b"\n") + _IGNORED + b"\n")
         made.append(ignore)
-    estate.platform.write_text(platform, encoding="utf-8")
+    write_whole(estate.platform, platform.encode())
     return [*made, estate.platform]
 
 
@@ -179,14 +182,21 @@ def create_cooperative(
         catalogue_names=catalogue_names,
         choices=choices,
     )
+    try:
+        return tuple(_write_cooperative(descriptor, _text(wanted, members=reference), members=members))
+    except OSError as error:
+        raise refused_by_system(error, f"{error.filename or descriptor} cannot be written") from error
+
+
+def _write_cooperative(descriptor: Path, text: str, *, members: Path) -> list[Path]:
     made = [descriptor]
-    estate.cooperatives.mkdir(exist_ok=True)
+    for folder in (descriptor.parent, members.parent):
+        folder.mkdir(exist_ok=True)
     if not members.exists():
-        members.parent.mkdir(exist_ok=True)
-        members.write_text("id,name,employees\n", encoding="utf-8")
+        write_whole(members, b"id,name,employees\n")
         made.append(members)
-    descriptor.write_text(_text(wanted, members=reference), encoding="utf-8")
-    return tuple(made)
+    write_whole(descriptor, text.encode())
+    return made
 
 
 def _refuse_problems(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provisioner.descriptor.endpoints import EmbeddedFiles
 from provisioner.embedded.private_files import private_folder
-from provisioner.errors import CoopctlError, NotPermitted
+from provisioner.errors import CoopctlError, NotPermitted, refused_by_system
 
 # Below the first figure nothing is started: a database that cannot write stops in the middle of its work.
 LEAST_FREE_BYTES = 1024**3
@@ -100,7 +100,7 @@ def delete(folder: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise CoopctlError(f"{error.filename or folder} cannot be deleted", why=error.strerror) from error
+        raise refused_by_system(error, f"{error.filename or folder} cannot be deleted") from error
 
 
 def _name(uid: int) -> str:

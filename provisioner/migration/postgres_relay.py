@@ -193,6 +193,8 @@ def _give_tables(connection: Connection, role: sql.Identifier, tables: Sequence[
     for table in tables:
         right = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO {}")
         if _is_a_superusers(connection, table.name):
+            schema = sql.Identifier(table.name.schema)
+            connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
             connection.execute(right.format(sql.Identifier(table.name.schema, table.name.name), role))
 
 

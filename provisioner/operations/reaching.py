@@ -80,7 +80,7 @@ def _server_url(cluster: Cluster, *, hint: str) -> str:
         raise NotFound(f"the kubeconfig {cluster.kubeconfig} does not exist", hint=hint) from error
     except StopIteration as error:
         raise NotFound(f"{cluster.kubeconfig} has no context {wanted!r} with a cluster") from error
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CoopctlError(f"{cluster.kubeconfig} is not a kubeconfig", why=str(error)) from error
 
 

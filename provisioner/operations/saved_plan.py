@@ -14,7 +14,7 @@ from typing import Any
 
 from provisioner.engine.changes import Changes
 from provisioner.engine.fingerprint import to_plain
-from provisioner.errors import CoopctlError, NotFound, NotPermitted, ProblemsFound, UsageError, disk_full
+from provisioner.errors import NotFound, ProblemsFound, UsageError, refused_by_system
 from provisioner.operations.planning import FleetPlan
 from provisioner.operations.site import Site, Target
 
@@ -65,9 +65,7 @@ def save_plan(file: Path, plan: FleetPlan, *, site: Site) -> None:
     try:
         file.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        kind = NotPermitted if isinstance(error, PermissionError) else CoopctlError
-        refused = kind(f"the plan cannot be written to {file}", why=error.strerror, hint="name another file")
-        raise (disk_full(error) or refused) from error
+        raise refused_by_system(error, f"the plan cannot be written to {file}", hint="name another file") from error
 
 
 def load_plan(file: Path) -> SavedPlan:
@@ -80,7 +78,7 @@ def load_plan(file: Path) -> SavedPlan:
         return SavedPlan(coopctl=str(content["coopctl"]), stacks=stacks)
     except FileNotFoundError as error:
         raise NotFound(f"there is no plan {file}", hint=f"make it with `coopctl plan --out {file}`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{file} is not a saved plan", why=str(error), hint="make it with `coopctl plan --out`"
         ) from error

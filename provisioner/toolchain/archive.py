@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from provisioner.errors import CoopctlError, NotFound, ProblemsFound, UsageError
+from provisioner.errors import CoopctlError, NotFound, ProblemsFound, UsageError, refused_by_system
 from provisioner.toolchain.building import Report, add_links, is_complete, target_platform
 from provisioner.toolchain.cache import translated
 from provisioner.toolchain.chain import Toolchain
@@ -85,7 +85,7 @@ def export_archive(toolchain: Toolchain, file: Path, *, report: Report) -> Expor
         _write(file, manifest=manifest, cache=toolchain.store.root)
         return Exported(file=file, size=file.stat().st_size, sha256=_digest(file), manifest=manifest)
     except OSError as error:
-        raise CoopctlError(f"{file} cannot be written", why=error.strerror) from error
+        raise refused_by_system(error, f"{file} cannot be written", hint="name another file") from error
 
 
 def import_archive(toolchain: Toolchain, file: Path, *, report: Report) -> Imported:

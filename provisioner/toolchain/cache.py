@@ -17,11 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.errors import CoopctlError
+from provisioner.errors import DiskFull, disk_full, refused_by_system
 
 _POLL_SECONDS = 0.3
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def default_cache(environment: Mapping[str, str]) -> Path:
@@ -95,17 +94,12 @@ def translated(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise CoopctlError(
-                f"the disk is full: {root}",
-                hint="free some space, or set XDG_CACHE_HOME to a folder on another disk",
-            ) from error
+        if disk_full(error):
+            hint = "free some space, or set XDG_CACHE_HOME to a folder on another disk"
+            raise DiskFull(f"the disk is full: {root}", hint=hint) from error
         if error.errno in _NOT_WRITABLE:
-            raise CoopctlError(
-                f"the tools' cache {root} cannot be written",
-                why=error.strerror,
-                hint="set XDG_CACHE_HOME to a folder of your own that can be written",
-            ) from error
+            hint = "set XDG_CACHE_HOME to a folder of your own that can be written"
+            raise refused_by_system(error, f"the tools' cache {root} cannot be written", hint=hint) from error
         raise
 
 

@@ -93,7 +93,7 @@ def test_a_data_store_moves_and_comes_back_as_the_second_tutorial_says(estate: P
         _run(command, estate=estate)
     shown = {command: _run(command, estate=estate) for command in _commands(MOVING)}
 
-    assert "the data store is with migration bakers-target" in shown["coopctl status bakers"]
+    assert "moved by bakers-target" in shown["coopctl status bakers"]
     [found] = (said for command, said in shown.items() if "SELECT" in command)
     assert ("1 | 사워도우" in found, "2 | 단팥빵" in found) == (True, True)
     assert "bakers-target" in shown["coopctl migrate report bakers-target --language ko"]

@@ -146,17 +146,36 @@ def test_completion_prints_the_shells_script(shell: str, mark: str, capsys: pyte
     assert mark in capsys.readouterr().out
 
 
-def test_names_are_completed_from_files() -> None:
-    words = {"COMP_WORDS": f"coopctl explain --estate {PILOT} p", "COMP_CWORD": "4"}
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("explain --estate ESTATE pl", ["plain,plastics"]),
+        ("new --estate ESTATE --template marine", ["plain,marine-equipment"]),
+        ("new --estate ESTATE --template own", ["plain,own-kind"]),
+        ("dev logs --estate ESTATE kube-s", ["plain,kube-scheduler"]),
+    ],
+)
+def test_names_are_completed_from_files(tmp_path: Path, words: str, found: list[str]) -> None:
+    for file in ("tenant_templates/own-kind/template.yaml", ".coopctl/embedded/logs/kube-scheduler.log"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    for part in ("platform.yaml", "cooperatives"):
+        (tmp_path / part).symlink_to(PILOT / part)
+    typed = f"coopctl {words}".replace("ESTATE", str(tmp_path))
     run = subprocess.run(
         [sys.executable, "-c", "from cli.main import main; main()"],
-        env={**CI, **words, "_COOPCTL_COMPLETE": "bash_complete"},
+        env={
+            **CI,
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(typed.split()) - 1),
+            "_COOPCTL_COMPLETE": "bash_complete",
+        },
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert run.stdout.split() == ["plain,plastics", "plain,publishing"]
+    assert run.stdout.split() == found
 
 
 @pytest.mark.parametrize("module", ["pulumi", "kubernetes", "boto3", "psycopg", "rich"])

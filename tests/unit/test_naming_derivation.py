@@ -51,6 +51,9 @@ def test_two_cooperatives_share_no_derived_name_of_one_kind(first: str, second: 
         ("a" * (naming.NAME_MAX + 1), "40 are the most"),
         ("rice-member", "as a word"),
         ("rice-member-one", "as a word"),
+        ("rice-s3alias", "ends with '-s3alias', which S3 reserves"),
+        ("s3alias", "ends with '-s3alias', which S3 reserves"),
+        ("rice--x-s3", "ends with '--x-s3'"),
     ],
 )
 def test_names_that_cannot_be_used_are_refused_with_the_reason(name: str, part_of_problem: str) -> None:
@@ -76,6 +79,12 @@ def test_a_member_s_role_is_nobody_else_s(cooperatives: list[str], members: list
 def test_names_that_only_contain_the_word_are_free() -> None:
     assert naming.name_problem("rice-members") is None
     assert naming.name_problem("member-rice") is None
+
+
+@pytest.mark.parametrize("cluster", ["sthree", "sthree-x", "xn--rice", "amzn-s3-demo-1"])
+def test_platform_ids_that_s3_reserves_in_buckets_are_refused(cluster: str) -> None:
+    assert "which S3 reserves" in (naming.cluster_id_problem(cluster) or "")
+    assert naming.cluster_id_problem("sthreex") is None
 
 
 def test_two_members_that_would_share_a_role_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

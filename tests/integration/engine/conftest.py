@@ -292,8 +292,8 @@ def walked(world: World, open_folder: Path, request: pytest.FixtureRequest) -> "
 
 
 def tenant(name: str, **changes: Any) -> Cooperative:
-    """A cooperative without solutions (there is no node), with its own domain."""
-    made = builders.cooperative(name, solutions=(), **changes)
+    """A cooperative without solutions (there is no node), with a domain and a display name of its own."""
+    made = builders.cooperative(name, solutions=(), **{"display_name": f"{name} 조합", **changes})
     return replace(made, network=replace(made.network, domain=f"{name}.example.kr"))
 
 

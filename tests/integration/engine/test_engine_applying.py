@@ -1,18 +1,21 @@
 """Applying cooperatives to real servers: complete, repeatable, and only what changed."""
 
 import shutil
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioner.descriptor.cooperative import Cooperative
+from provisioner.engine.changes import Changes
 from provisioner.engine.events import Operation
 from provisioner.errors import CoopctlError, NotOurs, UsageError
 from provisioner.naming import LABEL_COOPERATIVE
 from provisioner.operations.planning import FleetOptions, FleetPlan, plan_fleet, targets_of
 from provisioner.operations.site import Site
-from tests.integration.engine.conftest import SiteMaker, apply, tenant
+from tests.integration.engine.conftest import PASSPHRASE, SiteMaker, World, apply, new_maker, tenant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
 
@@ -27,25 +30,36 @@ def plan(site: Site, *names: str, refresh: bool = True) -> FleetPlan:
     return planned
 
 
-def test_second_apply_changes_nothing_and_the_platform_is_applied_first(maker: SiteMaker) -> None:
-    site = maker.site(tenant("twice-applied"))
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """An estate with one cooperative, and what its first apply changed."""
 
-    first = apply(site, "twice-applied")
-    second = apply(site, "twice-applied")
-
-    assert list(first) == ["platform", "twice-applied"]
-    assert first["twice-applied"].counts[Operation.CREATE] > 30
-    assert list(second) == ["twice-applied"]
-    assert not second["twice-applied"].any, second["twice-applied"].resources
+    maker: SiteMaker
+    site: Site
+    changes: Mapping[str, Changes]
 
 
-def test_the_platform_s_objects_are_kept_as_they_were_applied(maker: SiteMaker) -> None:
+@pytest.fixture(scope="module")
+def applied(world: World, open_folder: Path, request: pytest.FixtureRequest) -> Applied:
+    """One for the module: what tests do with it changes nothing."""
+    maker = new_maker(world, open_folder, nodeid=request.node.nodeid)
+    site = maker.site(tenant("applied"))
+    return Applied(maker=maker, site=site, changes=apply(site, "applied"))
+
+
+def test_the_platform_is_applied_first_and_a_second_apply_changes_nothing(applied: Applied) -> None:
+    second = apply(applied.site, "applied")
+
+    assert list(applied.changes) == ["platform", "applied"]
+    assert applied.changes["platform"].counts[Operation.CREATE] > 30
+    assert applied.changes["applied"].counts[Operation.CREATE] > 30
+    assert list(second) == ["applied"]
+    assert not second["applied"].any, second["applied"].resources
+
+
+def test_the_platform_s_objects_are_kept_as_they_were_applied(applied: Applied) -> None:
     """The API server adds defaults to admission policies, and a controller their status: neither is a change."""
-    site = maker.site()
-    first = apply(site, "platform")["platform"]
-
-    assert first.counts[Operation.CREATE] > 30
-    assert not plan(site, "platform").any
+    assert not plan(applied.site, "platform").any
 
 
 def test_planning_writes_no_state_and_says_what_would_be_made(maker: SiteMaker) -> None:
@@ -57,12 +71,11 @@ def test_planning_writes_no_state_and_says_what_would_be_made(maker: SiteMaker) 
     assert site.engine.stacks() == ()
 
 
-def test_an_unchanged_cooperative_is_recognised_without_starting_pulumi(maker: SiteMaker) -> None:
-    site = maker.site(tenant("unchanged"))
-    apply(site, "unchanged")
-    unusable = replace(site.engine, settings=replace(site.engine.settings, pulumi=maker.estate.root / "missing"))
+def test_an_unchanged_cooperative_is_recognised_without_starting_pulumi(applied: Applied) -> None:
+    site, missing = applied.site, applied.maker.estate.root / "missing"
+    unusable = replace(site.engine, settings=replace(site.engine.settings, pulumi=missing))
 
-    planned = plan(replace(site, engine=unusable), "unchanged", refresh=False)
+    planned = plan(replace(site, engine=unusable), "applied", refresh=False)
 
     assert not planned.any
     assert not planned.changes[0].compared_with_world
@@ -82,13 +95,15 @@ def test_a_lost_working_directory_is_made_anew_from_the_state(maker: SiteMaker) 
     ]
 
 
-def test_another_passphrase_is_refused_with_the_remedy(maker: SiteMaker) -> None:
-    site = maker.site(tenant("locked-out"))
-    apply(site, "locked-out")
-    (maker.estate.root / "passphrase").write_text("another")
+def test_another_passphrase_is_refused_with_the_remedy(applied: Applied) -> None:
+    passphrase = applied.maker.estate.root / "passphrase"
+    passphrase.write_text("another")
 
-    with pytest.raises(CoopctlError, match="passphrase does not fit") as refused:
-        apply(site, "locked-out")
+    try:
+        with pytest.raises(CoopctlError, match="passphrase does not fit") as refused:
+            apply(applied.site, "applied")
+    finally:
+        passphrase.write_text(PASSPHRASE)
 
     assert "another" not in str(refused.value.why)
 
@@ -105,15 +120,14 @@ def test_a_namespace_of_somebody_elses_is_never_taken_over(maker: SiteMaker) -> 
     assert site.engine.stacks() == ()
 
 
-def test_a_renamed_cooperative_is_refused_before_anything_changes(maker: SiteMaker) -> None:
-    apply(maker.site(tenant("old-name")), "old-name")
-    renamed = _with_domain(tenant("new-name"), "old-name.example.kr")
+def test_a_renamed_cooperative_is_refused_before_anything_changes(applied: Applied) -> None:
+    renamed = applied.maker.site(_with_domain(tenant("new-name"), "applied.example.kr"))
 
-    with pytest.raises(UsageError, match="old-name") as refused:
-        apply(maker.site(renamed), "new-name")
+    with pytest.raises(UsageError, match="applied") as refused:
+        apply(renamed, "new-name")
 
-    assert "destroy old-name" in str(refused.value.hint)
-    assert "new-name" not in maker.site(renamed).engine.stacks()
+    assert "destroy applied" in str(refused.value.hint)
+    assert set(renamed.engine.stacks()) == {"platform", "applied"}
 
 
 def _with_domain(cooperative: Cooperative, domain: str) -> Cooperative:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,27 @@ from provisioner.operations.planning import FleetOptions
 from provisioner.operations.site import Site
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.resources import KubernetesObject
-from tests.integration.engine.conftest import CliEstate, SiteMaker, apply, tenant
+from tests.integration.engine.conftest import CliEstate, SiteMaker, World, apply, new_maker, tenant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
 
 # A namespace deleted by hand takes all it holds with it, which is a case of its own; the account `default` comes back
 # by itself, without our fields.
 NOT_DELETED = {"Namespace", "ServiceAccount"}
+
+
+@pytest.fixture(scope="module")
+def maker(world: World, open_folder: Path, request: pytest.FixtureRequest) -> SiteMaker:
+    """One estate for the module, so that the platform's own stack is applied once; each test has a tenant in it."""
+    return new_maker(world, open_folder, nodeid=request.node.nodeid)
+
+
+@pytest.fixture(scope="module")
+def whole(maker: SiteMaker) -> Site:
+    """A tenant that was applied, and that every test leaves without drift."""
+    site = maker.site(tenant("whole"))
+    apply(site, "whole")
+    return site
 
 
 def look(site: Site, *names: str, repair: bool = False) -> dict[str, Drift]:
@@ -91,35 +106,30 @@ def weaken(maker: SiteMaker, guard: KubernetesObject) -> None:
     )
 
 
-def test_an_untouched_tenant_has_no_drift(maker: SiteMaker) -> None:
-    site = maker.site(tenant("untouched"))
-    apply(site, "untouched")
-
-    found = look(site, PLATFORM_STACK, "untouched")
+def test_an_untouched_tenant_has_no_drift(whole: Site) -> None:
+    found = look(whole, PLATFORM_STACK, "whole")
 
     assert [drift.found.resources for drift in found.values()] == [(), ()]
-    assert found["untouched"].foreign == ()
+    assert found["whole"].foreign == ()
 
 
-def test_every_deleted_guard_is_found_and_put_back_alone(maker: SiteMaker) -> None:
-    site = maker.site(tenant("deleted"))
-    apply(site, "deleted")
-    gone = [guard for guard in guards(site, "deleted") if guard.manifest["kind"] not in NOT_DELETED]
-    kept = [guard for guard in guards(site, "deleted") if guard.manifest["kind"] in NOT_DELETED]
+def test_every_deleted_guard_is_found_and_put_back_alone(maker: SiteMaker, whole: Site) -> None:
+    gone = [guard for guard in guards(whole, "whole") if guard.manifest["kind"] not in NOT_DELETED]
+    kept = [guard for guard in guards(whole, "whole") if guard.manifest["kind"] in NOT_DELETED]
     before = [uid(maker, guard) for guard in kept]
     for namespace, kind in sorted({(item.manifest["metadata"]["namespace"], item.manifest["kind"]) for item in gone}):
         names = [item.manifest["metadata"]["name"] for item in gone if _stands_at(item, namespace, kind)]
         maker.world.kubectl("-n", namespace, "delete", kind, *names)
 
-    found = look(site, "deleted")["deleted"].found
-    repaired = look(site, "deleted", repair=True)["deleted"].repaired
+    found = look(whole, "whole")["whole"].found
+    repaired = look(whole, "whole", repair=True)["whole"].repaired
 
     assert {change.resource for change in found.resources if change.operation is Operation.DELETE} == {
         guard.key for guard in gone
     }
     assert repaired is not None
     assert {change.resource for change in repaired.resources} == {guard.key for guard in gone}
-    assert not look(site, "deleted")["deleted"].found.any
+    assert not look(whole, "whole")["whole"].found.any
     assert [uid(maker, guard) for guard in kept] == before
 
 
@@ -170,7 +180,10 @@ def test_what_others_made_is_listed_and_left_alone(maker: SiteMaker) -> None:
 
 
 @pytest.mark.long(seconds=40)
-def test_drift_on_the_command_line_has_its_own_exit_code_and_history(maker: SiteMaker) -> None:
+def test_drift_on_the_command_line_has_its_own_exit_code_and_history(
+    world: World, open_folder: Path, request: pytest.FixtureRequest
+) -> None:
+    maker = new_maker(world, open_folder, nodeid=request.node.nodeid)
     estate = CliEstate(maker=maker)
     estate.write("lined")
     estate.done("apply", "lined", "--yes", "--timeout", "0")

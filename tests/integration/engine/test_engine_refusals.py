@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 from provisioner.errors import CoopctlError, NotOurs, NotPermitted, PartlyFailed, PolicyViolated
 from provisioner.naming import LABEL_COOPERATIVE, CooperativeName, tenant_labels
 from provisioner.operations.site import Site
-from tests.integration.engine.conftest import SiteMaker, World, apply, tenant
+from tests.integration.engine.conftest import SiteMaker, World, apply, new_maker, tenant
 
 pytestmark = [
     pytest.mark.cluster,
@@ -55,6 +56,12 @@ QUOTA = {
     "metadata": {"name": "tight", "namespace": "cramped-apps"},
     "spec": {"hard": {"count/networkpolicies.networking.k8s.io": "1"}},
 }
+
+
+@pytest.fixture(scope="module")
+def maker(world: World, open_folder: Path, request: pytest.FixtureRequest) -> SiteMaker:
+    """One estate for the module, so that the platform's own stack is applied once; each test has a tenant in it."""
+    return new_maker(world, open_folder, nodeid=request.node.nodeid)
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,17 @@ def test_an_unknown_command_names_the_nearest_one(capsys: pytest.CaptureFixture[
     assert "did you mean 'apply'?" in shown.err
 
 
+@pytest.mark.parametrize("group", ["", "dev", "migrate"])
+def test_a_group_alone_shows_its_commands_and_is_no_answer(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(group.split()) is ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Usage: coopctl")
+    assert "\n\nCommands:\n" in shown.err
+    path = f"coopctl {group}".strip()
+    assert shown.err.endswith(f"\n\nerror: {path} needs a command\nhint: run `{path} --help`\n")
+
+
 def test_a_failure_is_one_json_document_where_json_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["validate", "--output", "json", "--estate", "/nonexistent"]) is ExitCode.NOT_FOUND
     shown = capsys.readouterr()

@@ -76,6 +76,8 @@ ROWS = (
         arrange=lambda estate: estate.engine.at_up.update(tea=failing()),
     ),
     Row(code=ExitCode.USAGE, arguments="apply tea --colour red", said="error: No such option"),
+    Row(code=ExitCode.USAGE, arguments="apply tea --yes --timeout nan", said="'nan' is not a number of seconds"),
+    Row(code=ExitCode.USAGE, arguments="apply tea --yes --timeout -1", said="-1.0 is not in the range"),
     Row(
         code=ExitCode.USAGE,
         arguments="validate",

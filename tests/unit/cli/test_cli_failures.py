@@ -1,5 +1,6 @@
 """How failures are told: in the form that was asked for, however it is spelled; never as a traceback unless wanted."""
 
+import errno
 import json
 import os
 import subprocess
@@ -228,6 +229,40 @@ def test_debug_shows_the_traceback_of_what_nothing_foresees(
 ) -> None:
     assert estate.run("validate", "--debug") is ExitCode.FAILED
     assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code", "lines"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/srv/estate"),
+            ExitCode.NOT_PERMITTED,
+            ["error: /srv/estate cannot be used", "why: Permission denied", "hint: run coopctl as the user whom"],
+        ),
+        (OSError(errno.EROFS, "Read-only file system", "/srv/estate"), ExitCode.FAILED, ["why: Read-only file system"]),
+        (
+            OSError(errno.EDQUOT, "Disk quota exceeded", "/srv/x"),
+            ExitCode.FAILED,
+            ["error: no room is left on the disk"],
+        ),
+        (TimeoutError("it took too long"), ExitCode.FAILED, ["error: it took too long"]),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_its_words(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    refusal: OSError,
+    code: ExitCode,
+    lines: list[str],
+) -> None:
+    def refuse(path: Path | None) -> None:
+        raise refusal
+
+    monkeypatch.setattr(wiring, "open_estate", refuse)
+    assert main.run(["validate"]) is code
+    shown = capsys.readouterr().err
+    assert "Errno" not in shown
+    assert all(f"\n{line}" in f"\n{shown}" for line in lines)
 
 
 def test_a_fault_in_one_cooperative_is_one_failure_of_several(

@@ -1,5 +1,6 @@
 """Secrets hide themselves, and references are resolved with clear errors."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from provisioner.datastore.credentials import (
     resolve_secret,
 )
 from provisioner.descriptor.platform import SecretReference
-from provisioner.errors import CoopctlError, NotFound
+from provisioner.errors import CoopctlError, NotFound, NotPermitted
 
 CREDENTIALS = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = sesame\n"
 
@@ -36,6 +37,26 @@ def test_a_secret_comes_from_a_variable_or_a_file_without_its_line_end(tmp_path:
     file.write_text("sesame \n")
     assert resolve_secret(SecretReference(env="PW"), environment={"PW": "x"}, what="it").reveal() == "x"
     assert resolve_secret(SecretReference(file=file), environment={}, what="it").reveal() == "sesame "
+
+
+def test_a_secret_that_is_no_text_is_refused_without_being_shown(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes("비밀".encode("cp949"))
+    with pytest.raises(CoopctlError, match=r"the password in the file .* is not UTF-8") as caught:
+        resolve_secret(SecretReference(file=file), environment={}, what="the password")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_secret_that_may_not_be_read_is_no_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, encoding: str) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    file = tmp_path / "password"
+    with pytest.raises(NotPermitted, match="the password cannot be read from the file") as caught:
+        resolve_secret(SecretReference(file=file), environment={}, what="the password")
+    assert caught.value.hint == f"let your user read {file}"
 
 
 @pytest.mark.parametrize("content", [None, "", "\n"])

@@ -97,6 +97,7 @@ def test_servers_of_ones_own_are_named_with_references_to_secrets(tmp_path: Path
         ("address: registry.example.kr", "address: 'registry.example.kr:0'", "spec.registry.address: "),
         ("{file: secrets/passphrase}", "hunter2", "spec.state.passphrase: must say where the secret is"),
         ("address: 192.0.2.10", "address: db.example.kr", "spec.postgres.pods.address: 'db.example.kr' is not an IP"),
+        ("id: prod", "id: sthree", "spec.cluster.id: gives buckets names that begin with 'sthree-', which S3 reserves"),
         ("id: prod", "id: production-of-the-operator", "spec.cluster.id: is 26 characters long; 16 are the most"),
         ("kubeconfig: ~/.kube/config, ", "", "spec.cluster.kubeconfig: is missing"),
         ("  storageClasses: [standard]\n", "", "spec.storageClasses: is missing"),

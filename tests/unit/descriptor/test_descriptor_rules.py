@@ -35,6 +35,13 @@ def _named(name: str, domain: str | None = None) -> str:
         ("10.96.0.1/32", "reaches the platform itself"),
         ("127.0.0.1/32", "reaches loopback addresses"),
         ("224.0.0.0/8", "reaches multicast addresses"),
+        ("0.0.0.0/32", "reaches addresses of this host"),
+        ("255.255.255.255/32", "reaches reserved addresses"),
+        ("::ffff:169.254.169.254/128", "reaches IPv4 addresses in the form of IPv6"),
+        ("::ffff:203.0.113.0/120", "reaches IPv4 addresses in the form of IPv6"),
+        ("::a9fe:a9fe/128", "reaches IPv4 addresses in the form of IPv6"),
+        ("64:ff9b::a9fe:a9fe/128", "reaches IPv4 addresses in the form of IPv6"),
+        ("2002:a9fe:a9fe::/48", "reaches IPv4 addresses in the form of IPv6"),
     ],
 )
 def test_egress_never_opens_a_way_around_isolation(tmp_path: Path, cidr: str, said: str) -> None:

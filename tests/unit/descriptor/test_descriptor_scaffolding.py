@@ -18,6 +18,7 @@ from provisioner.descriptor.scaffolding import (
     new_cluster_id,
     three_years_from,
 )
+from provisioner.descriptor.writing import write_whole
 from provisioner.errors import InvalidDescriptor, UsageError
 from provisioner.naming import CLUSTER_ID_MAX, NAME_PATTERN
 
@@ -67,6 +68,39 @@ def test_a_begun_estate_is_finished_with_what_it_has(tmp_path: Path) -> None:
     assert (tmp_path / ".gitignore").read_text() == "*.log\n.coopctl/\n"
 
 
+def test_what_others_ignore_is_kept_in_whatever_encoding(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes("내 파일\n".encode("cp949"))
+    create_estate(tmp_path, name="e", cluster_id="test", domain_suffix="example.kr")
+    assert (tmp_path / ".gitignore").read_bytes() == "내 파일\n".encode("cp949") + b".coopctl/\n"
+
+
+def test_what_cannot_be_written_is_named_as_people_know_it(tmp_path: Path) -> None:
+    (tmp_path / "platform.yaml").mkdir()
+    with pytest.raises(OSError, match="directory") as refused:
+        write_whole(tmp_path / "platform.yaml", b"x")
+    assert refused.value.filename == str(tmp_path / "platform.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["platform.yaml"]
+
+
+@pytest.mark.parametrize("file", [".coopctl/passphrase", "platform.yaml"])
+def test_an_estate_whose_making_is_cut_off_has_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    def cut_off(made: Path, to: Path) -> Path:
+        if to == tmp_path / file:
+            raise KeyboardInterrupt
+        return rename(made, to)
+
+    rename = Path.replace
+    monkeypatch.setattr(Path, "replace", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        create_estate(tmp_path, name="e", cluster_id="test", domain_suffix="example.kr")
+    assert not (tmp_path / file).exists()
+    monkeypatch.undo()
+    create_estate(tmp_path, name="e", cluster_id="test", domain_suffix="example.kr")
+    assert (tmp_path / file).stat().st_size > 0
+
+
 @pytest.mark.parametrize(("name", "suffix"), [("Kube", "example.kr"), ("e", "https://example.kr"), ("e", "x: y\n")])
 def test_an_estate_that_would_not_be_valid_is_not_made(tmp_path: Path, name: str, suffix: str) -> None:
     with pytest.raises(InvalidDescriptor):
@@ -93,9 +127,12 @@ def test_an_estate_is_named_after_its_folder_where_that_can_be(folder: str, name
         (date(2014, 6, 1), date(2017, 5, 31)),
         (date(2024, 2, 29), date(2027, 2, 27)),
         (date(2025, 3, 1), date(2028, 2, 29)),
+        (date(9996, 12, 31), date(9999, 12, 30)),
+        (date(9997, 1, 1), date.max),
+        (date.max, date.max),
     ],
 )
-def test_support_lasts_three_years(start: date, end: date) -> None:
+def test_support_lasts_three_years_or_to_the_end_of_the_calendar(start: date, end: date) -> None:
     assert three_years_from(start) == end
 
 

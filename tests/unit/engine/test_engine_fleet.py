@@ -46,7 +46,7 @@ def test_what_the_operating_system_refuses_is_told_in_its_words() -> None:
     (outcome,) = run_fleet(("a",), refused, interruption=Interruption())
 
     assert isinstance(outcome.failure, NotPermitted)
-    assert "Permission denied: '/state/a'" in outcome.failure.message
+    assert (outcome.failure.message, outcome.failure.why) == ("/state/a cannot be used", "Permission denied")
 
 
 def test_with_fail_fast_nothing_is_begun_after_the_first_failure() -> None:
