@@ -23,6 +23,7 @@ _LOOSE: Mapping[str, str] = {
     "bound": "true",
     "spec": "dyn({'none': 'none'})",
     "metadata": "dyn({'none': 'none'})",
+    "annotations": "{'note': 'none'}",
     "containers": "[object].filter(o, false)",
     "claims": "[object].filter(o, false)",
     "templates": "[object].filter(o, false)",
@@ -32,7 +33,7 @@ _LOOSE: Mapping[str, str] = {
 
 
 # By these a policy finds what it judges: attacks alone tell whether it does.
-_FINDING = frozenset({"bound", "claims", "containers", "finalizers", "metadata", "spec", "templates"})
+_FINDING = frozenset({"annotations", "bound", "claims", "containers", "finalizers", "metadata", "spec", "templates"})
 FINDS_NOTHING = "finds nothing by "
 
 

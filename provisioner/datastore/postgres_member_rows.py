@@ -15,9 +15,12 @@ _IN_SCHEMAS = """
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname = ANY (%(schemas)s) ORDER BY 1, 2
 """
+# Of a type of the tenant's own the text is what PostgreSQL prints: a plain ``::text`` would call a CAST that the tenant
+# may have made for it, with the administrator's rights. For PostgreSQL's types nobody else can make one.
 _WITH_COLUMN = """
-    SELECT n.nspname::text, c.relname::text FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT n.nspname::text, c.relname::text, y.typnamespace = 'pg_catalog'::regnamespace
+    FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type y ON y.oid = t.atttypid
     WHERE t.attname = %(column)s AND NOT t.attisdropped AND c.relkind = 'r' AND c.relpersistence <> 't'
       AND pg_get_userbyid(c.relowner) = %(owner)s ORDER BY 1, 2
 """
@@ -58,8 +61,9 @@ def _lock(connection: Connection, tables: Sequence[tuple[str, str]]) -> None:
 def _in_shared_tables(connection: Connection, wanted: PostgresMembers, members: Collection[str]) -> tuple[str, ...]:
     column, found = sql.Identifier(wanted.member_column), set[str]()
     tables = rows(connection, _WITH_COLUMN, {"column": wanted.member_column, "owner": wanted.owner})
-    for schema, table in tables:
-        query = sql.SQL("SELECT DISTINCT {column}::text FROM {table} WHERE {column}::text = ANY (%(members)s)")
-        asked = query.format(column=column, table=sql.Identifier(schema, table))
+    for schema, table, is_built_in in tables:
+        text = sql.SQL("{}::text" if is_built_in else "format('%%s', {})").format(column)
+        query = sql.SQL("SELECT DISTINCT {text} FROM {table} WHERE {text} = ANY (%(members)s)")
+        asked = query.format(text=text, table=sql.Identifier(schema, table))
         found |= {member for (member,) in rows(connection, asked, {"members": list(members)})}
     return tuple(sorted(found))

@@ -93,16 +93,23 @@ def read_keyed(connection: Connection, *, table: TableFacts, keys: Sequence[tupl
     """The hashes of the rows with these keys (each column's value as text), found by the key's index."""
     types = {column.name: column.type for column in table.columns}
     given = sql.SQL(", ").join(sql.SQL("%({})s::text[]").format(sql.SQL(f"k{n}")) for n in range(len(table.key)))
-    matches = sql.SQL(" AND ").join(
-        sql.SQL("t.{} = u.{}::{}").format(sql.Identifier(name), sql.Identifier(f"k{n}"), sql.SQL(types[name]))
-        for n, name in enumerate(table.key)
-    )
+    matches = sql.SQL(" AND ").join(_matches(name, kind=types[name], key=f"k{n}") for n, name in enumerate(table.key))
     names = sql.SQL(", ").join(sql.Identifier(f"k{n}") for n in range(len(table.key)))
     query = sql.SQL("SELECT {name}, {row}::text FROM unnest({given}) AS u ({names}) JOIN ONLY {table} t ON {matches}")
     more: dict[str, sql.Composable] = {"given": given, "names": names, "matches": matches}
     parts = _parts(table, prefix="t.") | more
     values = {f"k{n}": [key[n] for key in keys] for n in range(len(table.key))}
     return dict(rows(connection, query.format(**parts), values))
+
+
+def _matches(column: str, *, kind: str, key: str) -> sql.Composed:
+    """A row's column has the value whose text is ``key``.
+
+    Types in a schema are no types of PostgreSQL's. Making one of them from text may run a CAST or a CHECK of the
+    tenant's: such values are compared as text, without the index.
+    """
+    equal = "ROW(t.{0})::text = ROW(u.{1})::text" if "." in kind else "t.{0} = u.{1}::{2}"
+    return sql.SQL(equal).format(sql.Identifier(column), sql.Identifier(key), sql.SQL(kind))
 
 
 def _parts(table: TableFacts, *, prefix: str = "") -> dict[str, sql.Composable]:

@@ -69,13 +69,15 @@ def _pod_section(path: tuple[str, ...], *, kinds: tuple[str, ...]) -> Section:
         subjects=(Subject.PODS, Subject.TEMPLATES, Subject.CLAIMS),
         resources=_resources(kinds),
         # A pod's labels may change later, for its ReplicaSet or by hand; only those of the platform may not, and those
-        # are protected on every object. A template changes as a whole, and a CronJob's with that of its jobs.
-        changing=(".".join(path[:2]) or "spec",),
+        # are protected on every object. Its annotations are read when it is started, which may be long after it was
+        # made. A template changes as a whole, and a CronJob's with that of its jobs.
+        changing=(".".join(path[:2]),) if path else ("spec", "metadata.annotations"),
         variables={
             "bound": "request.operation == 'UPDATE'" if not path else "false",
             "spec": f"{holder}.spec",
+            "annotations": f"{holder}.?metadata.?annotations.orValue({{}})",
             "containers": " + ".join(f"variables.spec.?{name}.orValue([])" for name in CONTAINER_LISTS),
-            "claims": f"{_EPHEMERAL}.map(t, t.spec)",
+            "claims": _EPHEMERAL,
             "templates": f"[{holder}.{_LABELS}] + {_EPHEMERAL}.map(t, t.{_LABELS}){more_labels}",
         },
     )
@@ -96,7 +98,7 @@ _CLAIM_TEMPLATES = Section(
     changing=("spec.volumeClaimTemplates",),
     variables={
         "bound": "false",
-        "claims": "object.spec.?volumeClaimTemplates.orValue([]).map(t, t.spec)",
+        "claims": "object.spec.?volumeClaimTemplates.orValue([])",
         "templates": f"object.spec.?volumeClaimTemplates.orValue([]).map(t, t.{_LABELS})",
     },
 )
@@ -108,7 +110,7 @@ _CLAIMS = Section(
     changing=tuple(
         f"spec.{name}" for name in ("storageClassName", "volumeAttributesClassName", "selector", "dataSourceRef")
     ),
-    variables={"bound": "request.operation == 'UPDATE'", "claims": "[object.spec]"},
+    variables={"bound": "request.operation == 'UPDATE'", "claims": "[object]"},
 )
 _FINALIZERS = Section(
     name="finalizers",

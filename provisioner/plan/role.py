@@ -60,7 +60,6 @@ EDITED = {
     "autoscaling": ("horizontalpodautoscalers",),
     "batch": ("cronjobs", "jobs"),
     "networking.k8s.io": ("ingresses", "networkpolicies"),
-    "policy": ("poddisruptionbudgets",),
     "rbac.authorization.k8s.io": ("rolebindings", "roles"),
 }
 # What operators never get, as resource or verb, and why. Reading the plain kinds among them is in VIEWED.
@@ -89,6 +88,7 @@ WITHHELD: Mapping[str, str] = {
     "daemonsets": "run on every node, and tolerate taints that no tenant may",
     "controllerrevisions": "are the StatefulSets' own",
     "podtemplates": "are used by nothing",
+    "poddisruptionbudgets": "keep nodes from being emptied for everybody, two of one pod whatever they say",
     "leases": "are for controllers, which need a token of the API server",
     "events": "are told by controllers; one told by hand would lead the help desk astray",
 }

@@ -24,6 +24,7 @@ from provisioner.proof.changing import (
 )
 from provisioner.proof.pod_flaws import POD_FLAWS
 from provisioner.proof.pod_security_flaws import POD_SECURITY_FLAWS
+from provisioner.rules.claim_rules import CLASS_ANNOTATION
 from provisioner.rules.facts import Facts
 from provisioner.rules.network_rules import LABEL_NAMESPACE
 from provisioner.rules.parts import POD_PATHS
@@ -96,6 +97,18 @@ OBJECT_FLAWS: Mapping[str, tuple[Flaw, ...]] = MappingProxyType(
         "storage-class": (
             _claim("a foreign storage class", "storageClassName", value=FOREIGN),
             _claims("claims of a foreign storage class", "spec", "storageClassName", value=FOREIGN),
+            Flaw(
+                kind="PersistentVolumeClaim",
+                what="a foreign storage class by annotation",
+                change=_annotated(CLASS_ANNOTATION, FOREIGN),
+            ),
+            _claims(
+                "claims of a foreign storage class by annotation",
+                "metadata",
+                "annotations",
+                CLASS_ANNOTATION,
+                value=FOREIGN,
+            ),
         ),
         "attributes-class": (
             _claim("chosen attributes", "volumeAttributesClassName", value=FOREIGN),
@@ -135,6 +148,13 @@ OBJECT_FLAWS: Mapping[str, tuple[Flaw, ...]] = MappingProxyType(
                 change=_annotated("external-dns.alpha.kubernetes.io/hostname", FOREIGN_HOST),
             ),
         ),
+        "service-annotations": (
+            Flaw(
+                kind="Service",
+                what="configuration of a shared controller",
+                change=_annotated("haproxy.org/backend-config-snippet", "http-request deny"),
+            ),
+        ),
         "ingress-hosts": (
             Flaw(kind="Ingress", what="a foreign host", change=field("spec", "rules", 0, "host", value=FOREIGN_HOST)),
             Flaw(kind="Ingress", what="every host", change=no_field("spec", "rules", 0, "host")),
@@ -147,6 +167,13 @@ OBJECT_FLAWS: Mapping[str, tuple[Flaw, ...]] = MappingProxyType(
         "ingress-backends": (
             Flaw(
                 kind="Ingress", what="a backend for everybody", change=field("spec", "defaultBackend", value=_BACKEND)
+            ),
+        ),
+        "ingress-paths": (
+            Flaw(
+                kind="Ingress",
+                what="more than a path",
+                change=field("spec", "rules", 0, "http", "paths", 0, "path", value="/{return 200;}"),
             ),
         ),
         "ingress-class": (

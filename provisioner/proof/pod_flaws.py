@@ -18,6 +18,7 @@ from provisioner.proof.changing import (
     pod_of,
     volume,
 )
+from provisioner.rules.claim_rules import CLASS_ANNOTATION
 from provisioner.rules.facts import Facts
 
 _FOREIGN_IMAGE = f"{FOREIGN_HOST}/{NAME}@{DIGEST}"
@@ -38,12 +39,12 @@ def _looking(term: Mapping[str, Any]) -> Change:
     return in_spec("affinity", value={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}})
 
 
-def _claiming(**change: Any) -> Change:
-    """An ephemeral volume whose claim has ``change``."""
+def _claiming(*, annotations: Mapping[str, str] = MappingProxyType({}), **change: Any) -> Change:
+    """An ephemeral volume whose claim has ``change`` in its spec, and ``annotations``."""
 
     def change_claim(manifest: Manifest, facts: Facts) -> Manifest:
-        claim = {**claim_spec(facts), **change}
-        return volume({"ephemeral": {"volumeClaimTemplate": {"spec": claim}}})(manifest, facts)
+        claim = {"metadata": {"annotations": dict(annotations)}, "spec": {**claim_spec(facts), **change}}
+        return volume({"ephemeral": {"volumeClaimTemplate": claim}})(manifest, facts)
 
     return change_claim
 
@@ -116,6 +117,19 @@ POD_FLAWS: Mapping[str, tuple[PodFlaw, ...]] = MappingProxyType(
                 ),
             ),
         ),
+        "pod-annotations": (
+            PodFlaw(
+                what="a second network",
+                change=in_pod("metadata", "annotations", "k8s.v1.cni.cncf.io/networks", value=FOREIGN),
+            ),
+            PodFlaw(
+                what="a device that no quota counts",
+                change=in_pod("metadata", "annotations", "cdi.k8s.io/coopctl-proof", value=f"{FOREIGN_HOST}/gpu=all"),
+            ),
+        ),
+        "grace-period": (
+            PodFlaw(what="a day to end in", change=in_spec("terminationGracePeriodSeconds", value=24 * 60 * 60)),
+        ),
         "template-labels": (
             # On a pod itself the label would also make it an object of the platform's.
             PodFlaw(
@@ -126,6 +140,10 @@ POD_FLAWS: Mapping[str, tuple[PodFlaw, ...]] = MappingProxyType(
         ),
         "storage-class": (
             PodFlaw(what="a volume of a foreign storage class", change=_claiming(storageClassName=FOREIGN)),
+            PodFlaw(
+                what="a volume of a foreign storage class by annotation",
+                change=_claiming(annotations={CLASS_ANNOTATION: FOREIGN}),
+            ),
         ),
         "attributes-class": (
             PodFlaw(what="a volume of chosen attributes", change=_claiming(volumeAttributesClassName=FOREIGN)),

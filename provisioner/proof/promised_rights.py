@@ -24,7 +24,6 @@ _APPLICATION = frozenset(
         ("autoscaling", "horizontalpodautoscalers"),
         *(("batch", name) for name in ("cronjobs", "jobs")),
         *(("networking.k8s.io", name) for name in ("ingresses", "networkpolicies")),
-        ("policy", "poddisruptionbudgets"),
         *((_RBAC, name) for name in ("rolebindings", "roles")),
     }
 )
@@ -37,6 +36,7 @@ _EXPLAINING = (_APPLICATION - {("", "secrets")}) | frozenset(
         *(("apps", name) for name in ("controllerrevisions", "daemonsets", "replicasets")),
         ("discovery.k8s.io", "endpointslices"),
         ("events.k8s.io", "events"),
+        ("policy", "poddisruptionbudgets"),
     }
 )
 _VIEW = frozenset(

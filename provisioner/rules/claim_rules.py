@@ -1,4 +1,5 @@
-"""Rules for claims of storage, also those that a StatefulSet or a pod makes. Their CEL is about one ``claim``."""
+"""Rules for claims of storage, also those that a StatefulSet or a pod makes. Their CEL is about one ``claim``, a whole
+object with its metadata."""
 
 from collections.abc import Iterator
 
@@ -7,6 +8,8 @@ from provisioner.rules.parts import mapping
 from provisioner.rules.rule import Fault, Part, Rule, Severity, Subject
 
 _SOURCE = "Kubernetes documentation, Persistent Volumes"
+# It wins over the field of the spec (component-helpers, storage/volume, GetPersistentVolumeClaimClass).
+CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
 def _storage_class(part: Part, facts: Facts) -> Iterator[Fault]:
@@ -14,6 +17,9 @@ def _storage_class(part: Part, facts: Facts) -> Iterator[Fault]:
     name = part.spec.get("storageClassName")
     if name is not None and name not in facts.storage_classes:
         yield Fault(path=f"{part.path}.storageClassName", message=f"{name!r} is not among those allowed")
+    if CLASS_ANNOTATION in mapping(part.metadata.get("annotations")):
+        path = f"{part.path.removesuffix('spec')}metadata.annotations[{CLASS_ANNOTATION!r}]"
+        yield Fault(path=path, message="names a class that wins over storageClassName")
 
 
 def _attributes_class(part: Part, _: Facts) -> Iterator[Fault]:
@@ -43,10 +49,11 @@ RULES = (
         subject=Subject.CLAIMS,
         reason="a class may keep a volume after its tenant, or reach storage that is somebody else's",
         sources=(_SOURCE, "kubectl-mtb, Require PVC reclaim policy delete (pending)"),
-        remedy="use one of spec.storageClasses of platform.yaml",
+        remedy=f"use one of spec.storageClasses of platform.yaml, by storageClassName and not by {CLASS_ANNOTATION}",
         judge=_storage_class,
         # An absent class is one that the cluster has no default for: such a claim is never bound.
-        cel="!has(claim.storageClassName) || claim.storageClassName in variables.storageClasses",
+        cel="(!has(claim.spec.storageClassName) || claim.spec.storageClassName in variables.storageClasses)"
+        f" && !claim.?metadata.?annotations[?'{CLASS_ANNOTATION}'].hasValue()",
     ),
     Rule(
         id="attributes-class",
@@ -57,7 +64,7 @@ RULES = (
         sources=("Kubernetes documentation, Volume Attributes Classes",),
         remedy="leave volumeAttributesClassName out",
         judge=_attributes_class,
-        cel="claim.?volumeAttributesClassName.orValue('') == ''",
+        cel="claim.spec.?volumeAttributesClassName.orValue('') == ''",
     ),
     Rule(
         id="existing-volume",
@@ -69,7 +76,7 @@ RULES = (
         remedy="leave volumeName and selector out",
         judge=_existing_volume,
         # Later, the cluster writes the volume there: see `chosen-volume`.
-        cel="variables.bound || (claim.?volumeName.orValue('') == '' && !has(claim.selector))",
+        cel="variables.bound || (claim.spec.?volumeName.orValue('') == '' && !has(claim.spec.selector))",
     ),
     Rule(
         id="foreign-source",
@@ -80,6 +87,6 @@ RULES = (
         sources=("Kubernetes documentation, Cross namespace data sources",),
         remedy="leave dataSourceRef.namespace out",
         judge=_foreign_source,
-        cel="claim.?dataSourceRef.?namespace.orValue('') == ''",
+        cel="claim.spec.?dataSourceRef.?namespace.orValue('') == ''",
     ),
 )

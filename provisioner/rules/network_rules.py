@@ -15,7 +15,11 @@ SAFE_PREFIXES = (API_GROUP, "kubectl.kubernetes.io", "meta.helm.sh", "pulumi.com
 # What an annotation of an ingress controller may say, and how: other names and other text can be configuration.
 HARMLESS = ("proxy-body-size", "proxy-read-timeout", "proxy-send-timeout", "ssl-redirect", "force-ssl-redirect")
 _HARMLESS_VALUE = "[0-9]{1,6}[a-zA-Z]?|true|false"
+# What a path needs and no controller's configuration gives a meaning of its own (RFC 3986: unreserved, and some more).
+_PATH = "/[A-Za-z0-9/._~@:+,=-]*"
 _PUBLISHING = "external-dns"
+# Read by a Prometheus, of the very Service that they stand on.
+_SCRAPED = "prometheus.io"
 _MULTI_TENANCY = "Kubernetes documentation, Multi-tenancy, Network isolation"
 
 
@@ -54,6 +58,14 @@ def _ingress_backends(part: Part, _: Facts) -> Iterator[Fault]:
                 yield Fault(path=f"spec.rules[{index}].http.paths[{place}].backend", message="is not a Service")
 
 
+def _ingress_paths(part: Part, _: Facts) -> Iterator[Fault]:
+    for index, rule in enumerate(items(part.spec.get("rules"))):
+        for place, route in enumerate(items(mapping(rule.get("http")).get("paths"))):
+            path = route.get("path")
+            if path and not re.fullmatch(_PATH, str(path)):
+                yield Fault(path=f"spec.rules[{index}].http.paths[{place}].path", message=f"is {path!r}")
+
+
 def _ingress_class(part: Part, facts: Facts) -> Iterator[Fault]:
     name = part.spec.get("ingressClassName")
     if name != facts.ingress_class:
@@ -77,6 +89,13 @@ def _published_names(part: Part, _: Facts) -> Iterator[Fault]:
     for key in mapping(part.metadata.get("annotations")):
         if _PUBLISHING in str(key):
             yield Fault(path=f"metadata.annotations[{key!r}]", message="publishes a name outside of the cluster")
+
+
+def _service_annotations(part: Part, _: Facts) -> Iterator[Fault]:
+    for key in map(str, mapping(part.metadata.get("annotations"))):
+        prefix, slash, _name = key.partition("/")
+        if slash and _PUBLISHING not in key and prefix not in (*SAFE_PREFIXES, _SCRAPED):
+            yield Fault(path=f"metadata.annotations[{key!r}]", message="is configuration of a shared controller")
 
 
 def _own_peers(part: Part, facts: Facts) -> Iterator[Fault]:
@@ -148,6 +167,22 @@ RULES = (
         cel=f"!variables.metadata.?annotations.orValue({{}}).exists(k, k.contains('{_PUBLISHING}'))",
     ),
     Rule(
+        id="service-annotations",
+        title="Services do not configure shared controllers",
+        severity=Severity.CRITICAL,
+        subject=Subject.SERVICES,
+        reason="ingress controllers and meshes read them of any Service, some as text of their configuration",
+        sources=(
+            "HAProxy Kubernetes Ingress Controller documentation, Annotations, backend-config-snippet (on Services)",
+            "Cilium documentation, Load-balancing & Service Discovery, service.cilium.io/global",
+        ),
+        remedy="leave annotations of controllers out; keys without a prefix are one's own",
+        judge=_service_annotations,
+        # Those that publish names break `published-names`.
+        cel="variables.metadata.?annotations.orValue({}).all(k, !k.contains('/')"
+        f" || k.contains('{_PUBLISHING}') || k.split('/')[0] in {[*SAFE_PREFIXES, _SCRAPED]})",
+    ),
+    Rule(
         id="ingress-hosts",
         title="Ingress hosts are the tenant's own",
         severity=Severity.CRITICAL,
@@ -170,6 +205,19 @@ RULES = (
         judge=_ingress_backends,
         cel="!has(variables.spec.defaultBackend) && variables.spec.?rules.orValue([]).all(r,"
         " r.?http.?paths.orValue([]).all(p, !has(p.backend.resource)))",
+    ),
+    Rule(
+        id="ingress-paths",
+        title="Ingress paths are paths and nothing else",
+        severity=Severity.CRITICAL,
+        subject=Subject.INGRESSES,
+        reason="controllers write them into configuration that serves every tenant: braces, quotes, spaces and line"
+        " breaks may end the path there and begin a directive",
+        sources=("CVE-2021-25745", "CVE-2021-25748"),
+        remedy="write paths of letters, digits and / . _ ~ @ : + , = - alone",
+        judge=_ingress_paths,
+        cel="variables.spec.?rules.orValue([]).all(r, r.?http.?paths.orValue([]).all(p,"
+        f" p.?path.orValue('') == '' || p.path.matches('^{_PATH}$')))",
     ),
     Rule(
         id="ingress-class",

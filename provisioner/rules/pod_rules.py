@@ -6,7 +6,9 @@ from typing import Any
 
 from provisioner.naming import PRIORITY_PROBE
 from provisioner.rules.facts import Facts
+from provisioner.rules.network_rules import SAFE_PREFIXES
 from provisioner.rules.parts import containers, items, mapping, volumes
+from provisioner.rules.pod_security_checks import APPARMOR_ANNOTATION
 from provisioner.rules.rule import Fault, Part, Rule, Severity, Subject
 
 # Those that the API server itself adds to every pod (DefaultTolerationSeconds), and one that the node adds.
@@ -19,6 +21,13 @@ TOLERATED = (
 COUNTED = ("cpu", "memory", "ephemeral-storage")
 # What of a projected volume lets its reader speak to the API server (v1.ServiceAccountTokenProjection and such).
 CREDENTIALS = ("serviceAccountToken", "podCertificate")
+# Annotations of pods that nobody reads but kubectl, coopctl, a Prometheus, the Job controller and limit ranges. Those
+# by which AppArmor profiles were chosen are Pod Security's to judge.
+ANNOTATION_PREFIXES = (*SAFE_PREFIXES, "batch.kubernetes.io", "checksum", "prometheus.io")
+ANNOTATIONS = ("controller.kubernetes.io/pod-deletion-cost", "kubernetes.io/limit-ranger")
+_OWN_KEY = "[A-Za-z0-9_-]+"
+# Long enough for a database to write what it has; a node that is emptied waits for it.
+LONGEST_GRACE_SECONDS = 600
 _AFFINITIES = ("podAffinity", "podAntiAffinity")
 _NSA = "NSA/CISA Kubernetes Hardening Guide 1.2"
 _MULTI_TENANCY = "Kubernetes documentation, Multi-tenancy"
@@ -104,6 +113,27 @@ def _resource_kinds(part: Part, _: Facts) -> Iterator[Fault]:
             for kind in mapping(resources.get(amounts)):
                 if kind not in COUNTED:
                     yield Fault(path=f"{path}.resources.{amounts}", message=f"asks for {kind}")
+
+
+def _annotations(part: Part, facts: Facts) -> Iterator[Fault]:
+    for key in map(str, mapping(part.metadata.get("annotations"))):
+        if not _is_harmless(key, domain=facts.domain):
+            path = f"{part.path.removesuffix('spec')}metadata.annotations[{key!r}]"
+            yield Fault(path=path, message="may be configuration of the node's own software")
+
+
+def _is_harmless(key: str, *, domain: str) -> bool:
+    prefix, slash, _ = key.partition("/")
+    if not slash:
+        return re.fullmatch(_OWN_KEY, key) is not None
+    is_own = prefix == domain or prefix.endswith(f".{domain}")
+    return is_own or key in ANNOTATIONS or prefix in (*ANNOTATION_PREFIXES, APPARMOR_ANNOTATION)
+
+
+def _grace_period(part: Part, _: Facts) -> Iterator[Fault]:
+    seconds = part.spec.get("terminationGracePeriodSeconds")
+    if isinstance(seconds, int) and seconds > LONGEST_GRACE_SECONDS:
+        yield Fault(path=f"{part.path}.terminationGracePeriodSeconds", message=f"is {seconds}")
 
 
 def _scratch_space(part: Part, _: Facts) -> Iterator[Fault]:
@@ -259,5 +289,35 @@ RULES = (
         judge=_scratch_space,
         cel="variables.containers.all(c, quantity(string(c.?resources.?limits[?'ephemeral-storage'].orValue('1')))"
         ".isGreaterThan(quantity('0')))",
+    ),
+    Rule(
+        id="pod-annotations",
+        title="pods do not configure the node's own software",
+        severity=Severity.CRITICAL,
+        subject=Subject.PODS,
+        reason="network plugins and container runtimes read them of any pod: a second network past every policy,"
+        " another's address, a device that no quota counts",
+        sources=(
+            "Kubernetes Network Plumbing Working Group, Multi-network specification, k8s.v1.cni.cncf.io/networks",
+            "Container Device Interface specification, annotations (cdi.k8s.io)",
+            "Calico documentation, Use a specific IP address with a pod, cni.projectcalico.org/ipAddrs",
+        ),
+        remedy="leave annotations of plugins out; keys without prefix or dot are one's own, and those below"
+        " spec.network.domain",
+        judge=_annotations,
+        cel=f"variables.annotations.all(k, !k.contains('/') ? k.matches('^{_OWN_KEY}$')"
+        f" : k in {list(ANNOTATIONS)} || k.split('/')[0] in {[*ANNOTATION_PREFIXES, APPARMOR_ANNOTATION]}"
+        " || k.split('/')[0] == variables.domain || k.split('/')[0].endsWith('.' + variables.domain))",
+    ),
+    Rule(
+        id="grace-period",
+        title="pods end within ten minutes",
+        severity=Severity.MEDIUM,
+        subject=Subject.PODS,
+        reason="a pod that may take its time keeps its node from being emptied, and its namespace from going",
+        sources=("Kubernetes documentation, Pod Lifecycle, Pod termination flow",),
+        remedy=f"set terminationGracePeriodSeconds to {LONGEST_GRACE_SECONDS} at most",
+        judge=_grace_period,
+        cel=f"variables.spec.?terminationGracePeriodSeconds.orValue(30) <= {LONGEST_GRACE_SECONDS}",
     ),
 )

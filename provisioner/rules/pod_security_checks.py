@@ -11,7 +11,7 @@ from provisioner.rules.facts import Facts
 from provisioner.rules.parts import containers, items, mapping, volumes
 from provisioner.rules.rule import Fault, Part
 
-_APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io"
 _PROFILES = ("RuntimeDefault", "Localhost")
 _DEFAULT_CAPABILITIES = frozenset(
     {
@@ -132,7 +132,7 @@ def apparmor_profile(part: Part, _: Facts) -> Iterator[Fault]:
         if context.get("appArmorProfile") is not None and kind not in _PROFILES:
             yield Fault(path=f"{path}.appArmorProfile.type", message=f"is {kind}")
     for key, value in mapping(part.metadata.get("annotations")).items():
-        if str(key).startswith(_APPARMOR_ANNOTATION) and not _is_known_profile(str(value)):
+        if str(key).startswith(f"{APPARMOR_ANNOTATION}/") and not _is_known_profile(str(value)):
             path = f"{part.path.removesuffix('spec')}metadata.annotations[{key!r}]"
             yield Fault(path=path, message=f"is {value}")
 

@@ -76,9 +76,10 @@ class Rule:
 
     ``judge`` gives every fault of a part. ``cel`` says the same as an expression that is true where there is none; it
     is empty where something else than an admission policy enforces the rule. It knows ``variables.spec`` and
-    ``variables.metadata`` (the part), ``variables.containers`` of a pod, the tenant's lists such as
-    ``variables.registries``, for claims the one ``claim``, for templates the ``labels`` of one; ``variables.bound`` (a
-    pod has its node, a claim its volume, which no template has) and ``variables.manages`` (who asks manages tenants).
+    ``variables.metadata`` (the part), ``variables.containers`` and ``variables.annotations`` of a pod, the tenant's
+    lists such as ``variables.registries``, for claims the one ``claim`` with its metadata, for templates the ``labels``
+    of one; ``variables.bound`` (a pod has its node, a claim its volume, which no template has) and
+    ``variables.manages`` (who asks manages tenants).
     ``binds_tenants_only``: the platform itself may do it.
     """
 

@@ -11,6 +11,8 @@ from provisioner.embedded.process import ProcessSpec, ReadyProbe, Surroundings
 
 NAME = "kubelet"
 CGROUPS = Path("/sys/fs/cgroup")
+# Processes and threads of one pod: no quota counts them, and the node has some thousands for all.
+POD_PIDS = 1024
 _UNIFIED_CONTROLLERS = "+cpuset +cpu +io +memory +hugetlb +pids"
 
 
@@ -46,6 +48,7 @@ def kubelet_config(surroundings: Surroundings, files: NodeFiles, *, ca: Path, ce
         "failSwapOn": False,
         "makeIPTablesUtilChains": False,
         "maxPods": MAX_PODS,
+        "podPidsLimit": POD_PIDS,
         "podLogsDir": str(files.pod_logs_link),
         "volumePluginDir": str(files.kubelet_root / "volume-plugins"),
         "registryPullQPS": 0,

@@ -331,3 +331,28 @@ def test_a_pod_s_image_cannot_be_changed_to_one_that_is_not_allowed(guarded: Gua
             assert f"[{rule}] " in answer.message, shown(answer)
     finally:
         guarded.remove(pod)
+
+
+def test_annotations_of_a_pod_that_waits_are_judged_as_at_its_creation(guarded: GuardedCluster) -> None:
+    pod = accepted.pod("waiting")
+    guarded.make(pod, by=guarded.operator)
+    try:
+        network: Manifest = {"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "theirs"}}}
+        for somebody in (guarded.operator, guarded.admin):
+            answer = guarded.try_merge(pod, network, by=somebody)
+            assert "denied request: [pod-annotations] " in answer.message, shown(answer)
+        assert guarded.try_merge(pod, {"metadata": {"annotations": {"note": "another"}}}, by=guarded.operator).ok
+        # Network plugins write what they did beside the pod's status.
+        content_type = "application/merge-patch+json"
+        path = guarded.path(pod) + "/status?dryRun=All"
+        assert guarded.admin.attempt("PATCH", path, body=network, content_type=content_type).ok
+    finally:
+        guarded.remove(pod)
+
+
+def test_a_claim_s_class_cannot_be_named_by_an_annotation_later(
+    guarded: GuardedCluster, waiting_claim: Manifest
+) -> None:
+    change = {"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "shared"}}}
+    answer = guarded.try_merge(waiting_claim, change, by=guarded.operator)
+    assert (answer.status, "field is immutable" in answer.message) == (422, True), shown(answer)

@@ -62,6 +62,7 @@ def test_the_kubelet_lets_nobody_in_without_a_certificate(files: NodeFiles) -> N
     assert config["authentication"]["anonymous"] == {"enabled": False}
     assert config["authorization"] == {"mode": "Webhook"}
     assert config["readOnlyPort"] == 0
+    assert 0 < config["podPidsLimit"] <= 4096
     assert config["podLogsDir"].isascii()
     assert config["cgroupRoot"] == "/coopctl-0123456789"
 

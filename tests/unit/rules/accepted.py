@@ -61,6 +61,7 @@ def pod_spec() -> Object:
     """A pod with every kind of container and volume that is accepted."""
     return {
         "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 600,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "priorityClassName": "coopctl-solutions",
         "tolerations": [{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"}],
@@ -95,13 +96,26 @@ def _object(api_version: str, kind: str, name: str, **content: Any) -> Object:
     }
 
 
+_POD_ANNOTATIONS = {
+    "checksum/config": "01",
+    "coopctl.dev/programs": "01",
+    f"{DOMAIN}/release": "1",
+    f"tools.{DOMAIN}/release": "1",
+    "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z",
+    "prometheus.io/scrape": "true",
+}
+
+
 def _template(**spec: Any) -> Object:
-    return {"metadata": {"labels": {"app": "ledger"}}, "spec": {**pod_spec(), **spec}}
+    about = {"labels": {"app": "ledger"}, "annotations": dict(_POD_ANNOTATIONS)}
+    return {"metadata": about, "spec": {**pod_spec(), **spec}}
 
 
 def pod(name: str = "ledger") -> Object:
     """A pod."""
-    return _object("v1", "Pod", name, spec=pod_spec())
+    made = _object("v1", "Pod", name, spec=pod_spec())
+    made["metadata"]["annotations"] |= _POD_ANNOTATIONS
+    return made
 
 
 def deployment() -> Object:
@@ -138,13 +152,16 @@ def claim() -> Object:
 def service() -> Object:
     """A Service."""
     spec = {"selector": {"app": "ledger"}, "ports": [{"port": 80, "protocol": "TCP"}]}
-    return _object("v1", "Service", "ledger", spec=spec)
+    made = _object("v1", "Service", "ledger", spec=spec)
+    made["metadata"]["annotations"]["prometheus.io/port"] = "8080"
+    return made
 
 
 def ingress() -> Object:
     """An Ingress with a host of the tenant's domain and one below it, and settings that are harmless."""
     paths = [
-        {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "ledger", "port": {"number": 80}}}},
+        {"path": path, "pathType": "Prefix", "backend": {"service": {"name": "ledger", "port": {"number": 80}}}}
+        for path in ("/", "/books/2026-01_a~b.html", "/@rice:1+2,3=5")
     ]
     hosts = [DOMAIN, f"ledger.{DOMAIN}"]
     made = _object(

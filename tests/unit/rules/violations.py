@@ -116,6 +116,19 @@ PODS = (
         )
         for nothing in ("0", "0Gi", "0.0", "0e3")
     ),
+    *(
+        Violation(rule="pod-annotations", what=key, change=setting_key("metadata.annotations", key, "x"))
+        for key in (
+            "k8s.v1.cni.cncf.io/networks",
+            "cni.projectcalico.org/ipAddrs",
+            "cdi.k8s.io/gpu",
+            "io.kubernetes.cri-o.Devices",
+            "checksum.example/networks",
+            f"x{DOMAIN}/networks",
+        )
+    ),
+    Violation(rule="grace-period", what="too long", change=setting("spec.terminationGracePeriodSeconds", 601)),
+    Violation(rule="grace-period", what="for ever", change=setting("spec.terminationGracePeriodSeconds", 2**40)),
     Violation(
         rule="template-labels", what="a cooperative's", change=setting_key("metadata.labels", "coopctl.dev/part", "x")
     ),
@@ -137,10 +150,16 @@ PODS = (
 
 def _claims(below: str) -> tuple[Violation, ...]:
     """Violations of the rules for claims in the spec at ``below``."""
+    annotations = f"{below.removesuffix('spec')}metadata.annotations"
     populated = {"apiGroup": "example.kr", "kind": "Books", "name": "theirs", "namespace": "plastics-data"}
     return (
         Violation(rule="storage-class", what="another", change=setting(f"{below}.storageClassName", "shared")),
         Violation(rule="storage-class", what="none", change=setting(f"{below}.storageClassName", "")),
+        Violation(
+            rule="storage-class",
+            what="by annotation",
+            change=setting_key(annotations, "volume.beta.kubernetes.io/storage-class", "shared"),
+        ),
         Violation(rule="attributes-class", what="one", change=setting(f"{below}.volumeAttributesClassName", "fastest")),
         Violation(rule="existing-volume", what="by name", change=setting(f"{below}.volumeName", "pv-1")),
         Violation(rule="existing-volume", what="by selector", change=setting(f"{below}.selector", {})),
@@ -211,6 +230,10 @@ OTHERS: dict[str, tuple[Violation, ...]] = {
         ),
         Violation(rule="external-addresses", what="externalName", change=setting("spec.externalName", "db.example.kr")),
         *(
+            Violation(rule="service-annotations", what=key, change=setting_key(_ANNOTATIONS, key, "x"))
+            for key in ("haproxy.org/backend-config-snippet", "service.cilium.io/global", "prometheus.io.example/x")
+        ),
+        *(
             Violation(
                 rule="published-names", what=key, change=setting_key(_ANNOTATIONS, key, "www.plastics.example.kr")
             )
@@ -239,6 +262,10 @@ OTHERS: dict[str, tuple[Violation, ...]] = {
                 "spec.rules.0.http.paths.0.backend",
                 {"resource": {"apiGroup": "example.kr", "kind": "Store", "name": "theirs"}},
             ),
+        ),
+        *(
+            Violation(rule="ingress-paths", what=repr(path), change=setting("spec.rules.1.http.paths.0.path", path))
+            for path in ("/a{", "/a;b", "/a b", "/a\nb", '/"', "/$host", "/a#b", "/a%20b", "/a\n")
         ),
         Violation(rule="ingress-class", what="another", change=setting("spec.ingressClassName", "internal")),
         Violation(rule="ingress-class", what="none", change=removing("spec.ingressClassName")),
