@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.datastore.credentials import AccessKey
 from provisioner.datastore.marks import to_comment
 from provisioner.embedded.objects import ObjectsPart
 from provisioner.embedded.target_store import let_in
@@ -220,13 +221,7 @@ def switching(
     admin_key = administrator_key(target_objects.objects_credentials)
     admin = open_bucket_as(bucket.name, there, key=admin_key)
     admin.s3.create_bucket(Bucket=bucket.name)
-    let_in(
-        names.objects_identity,
-        key=bucket.key,
-        bucket=bucket.name,
-        master_port=target_objects.objects_master_port,
-        weed=Path(sys.executable).parent / "weed",
-    )
+    let_in_at(target_objects, names.objects_identity, key=bucket.key, bucket=bucket.name)
     target = target_server.side(names.database)
     platform = PLATFORM.format(
         port=source_server.port,
@@ -260,3 +255,9 @@ def switching(
         world.write_migration()
         yield world
     bucket.retire()
+
+
+def let_in_at(servers: Servers, identity: str, *, key: AccessKey, bucket: str) -> None:
+    """Make an identity with a given access key, as the cooperative does on its own server."""
+    weed = Path(sys.executable).parent / "weed"
+    let_in(identity, key=key, bucket=bucket, master_port=servers.objects_master_port, weed=weed)

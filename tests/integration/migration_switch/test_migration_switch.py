@@ -34,11 +34,15 @@ def test_applications_go_on_at_the_target_and_come_back_with_what_they_wrote(swi
 
 
 def test_what_was_written_at_the_target_comes_home(switching: Switching) -> None:
+    # As in every tenant's database nobody enters the schema unasked, and an administrator has a table in it.
+    switching.on_source("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    switching.on_source("CREATE TABLE administrators (id int PRIMARY KEY)")
     switching.prepare()
     with writing(switching.source, switching.target) as client:
         client.until(20)
         assert switching.run("migrate", "cutover", NAME, "--yes")[0] == 0
         client.until(100)
+        switching.on_target("INSERT INTO administrators VALUES (1)")
         switching.target_app.s3.put_object(Bucket=switching.bucket.name, Key="scans/there", Body=b"there")
         switching.target_app.s3.delete_object(Bucket=switching.bucket.name, Key="scans/1")
         code, found = switching.json("migrate", "relay", NAME)
@@ -49,6 +53,7 @@ def test_what_was_written_at_the_target_comes_home(switching: Switching) -> None
         assert (code, found["returned"]) == (0, True)
         client.until(50)
     assert_each_once(client, switching.on_source(WRITTEN))
+    assert switching.on_source("SELECT id FROM administrators") == [(1,)]
     assert switching.led_to() == {"postgres": HOME, "objects": HOME_OBJECTS}
     assert switching.reachable() == {"to-postgres": [f"{HOME[0]}/32"], "to-objects": [f"{HOME_OBJECTS[0]}/32"]}
     assert switching.bucket.bodies()["scans/there"] == [b"there"]

@@ -22,7 +22,7 @@ from stacks.provider.postgres_kinds import PASSWORD_DEVIATION, RoleResource
 from stacks.provider.properties import Plain, State
 from stacks.provider.server import open_stores
 from tests.data_stores import administrator_key, client, objects_access_of
-from tests.integration.migration_switch.conftest import NAME, Switching, let_in
+from tests.integration.migration_switch.conftest import NAME, Switching, let_in_at
 from tests.postgres_servers import as_user
 
 pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=40)]
@@ -153,7 +153,7 @@ def test_where_the_target_lets_nobody_change_keys_the_cooperative_has_to(
 ) -> None:
     world, key, target = applying.world, applying.world.bucket.key, applying.target
     lesser = AccessKey(id=f"LESS{applying.names.uid.upper()}", secret=generate_password())
-    let_in(world.target_objects, name=f"lesser-{applying.names.uid}", key=lesser, bucket=applying.names.bucket)
+    let_in_at(world.target_objects, f"lesser-{applying.names.uid}", key=lesser, bucket=applying.names.bucket)
     monkeypatch.setenv("LESS", f"{lesser.id}:{lesser.secret.reveal()}")
     less = replace(target, objects=replace(target.objects, credentials=SecretReference(env="LESS")))
     assert applying.key(rotation=1, target=less) == key
