@@ -35,7 +35,8 @@ def test_applications_go_on_at_the_target_and_come_back_with_what_they_wrote(swi
 
 def test_what_was_written_at_the_target_comes_home(switching: Switching) -> None:
     # As in every tenant's database nobody enters the schema unasked, and an administrator has a table in it.
-    switching.on_source("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    application = f"{switching.source.database}_app"
+    switching.on_source(f"REVOKE USAGE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {application}")
     switching.on_source("CREATE TABLE administrators (id int PRIMARY KEY)")
     switching.prepare()
     with writing(switching.source, switching.target) as client:
