@@ -17,8 +17,10 @@ _WAITING_REASONS_THAT_ARE_FINE = frozenset({"ContainerCreating", "PodInitializin
 
 # Set on a Job's pods by the Job controller.
 _LABEL_JOB = "batch.kubernetes.io/job-name"
-# Of a failed Job's log these last lines are told.
+# Of a failed Job's log these last lines are told, and so many are kept when an upgrade is taken back.
 _LOG_LINES = 8
+_KEPT_LOG_LINES = 10_000
+_ENDING_SECONDS = 120.0
 
 
 class ObjectLists(Protocol):
@@ -39,6 +41,10 @@ class Jobs(Protocol):
 
     def delete(self, *, api_version: str, kind: str, name: str, namespace: str = "") -> None:
         """Delete an object and what it owns."""
+
+
+class Cluster(ObjectLists, Jobs, Protocol):
+    """Whoever can do both: a cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +129,46 @@ def take_away_failed_jobs(*, namespaces: Sequence[str], cluster: Jobs) -> None:
                 cluster.delete(api_version="batch/v1", kind="Job", name=job["metadata"]["name"], namespace=namespace)
 
 
+def end_jobs(*, namespaces: Sequence[str], cluster: Cluster, interruption: Interruption) -> str:
+    """End the solutions' Jobs that have not succeeded, and wait until their pods are gone; gives what those printed.
+
+    Raises TimedOut if a pod does not end, Interrupted on a signal.
+    """
+    jobs = [
+        job
+        for job in read_workloads(cluster, namespaces=namespaces)
+        if job.kind == "Job" and job.solution and not job.is_ready
+    ]
+    said = [_printed(pod, reader=cluster) for job in jobs for pod in _pods_of(job, reader=cluster)]
+    for job in jobs:
+        cluster.delete(api_version="batch/v1", kind="Job", name=job.name, namespace=job.namespace)
+    until = time.monotonic() + _ENDING_SECONDS
+    while left := [pod for job in jobs for pod in _pods_of(job, reader=cluster)]:
+        interruption.check()
+        if time.monotonic() > until:
+            names = ", ".join(str(pod["metadata"]["name"]) for pod in left)
+            raise TimedOut(f"pods of a Job that was deleted do not end: {names}", hint="see to their node")
+        time.sleep(_POLL_SECONDS)
+    return "".join(said)
+
+
+def _pods_of(job: Workload, *, reader: ObjectLists) -> list[Mapping[str, Any]]:
+    return [
+        pod
+        for pod in reader.list(api_version="v1", kind="Pod", namespace=job.namespace)
+        if (pod["metadata"].get("labels") or {}).get(_LABEL_JOB) == job.name
+    ]
+
+
+def _printed(pod: Mapping[str, Any], *, reader: ObjectLists) -> str:
+    name, namespace = str(pod["metadata"]["name"]), str(pod["metadata"]["namespace"])
+    try:
+        text = reader.log(namespace=namespace, pod=name, lines=_KEPT_LOG_LINES)
+    except (NotPermitted, Unreachable) as error:
+        text = f"its log cannot be read: {error.why or error.message}"
+    return f"pod {name}:\n{text.rstrip()}\n"
+
+
 def _not_ready(reader: ObjectLists, *, namespaces: Sequence[str]) -> list[Workload]:
     workloads = read_workloads(reader, namespaces=namespaces)
     return [item for item in workloads if item.solution and not item.is_ready]
@@ -130,11 +176,7 @@ def _not_ready(reader: ObjectLists, *, namespaces: Sequence[str]) -> list[Worklo
 
 def _last_words(job: Workload, *, reader: ObjectLists) -> str:
     """The end of the log of the newest pod of a failed Job, or why there is none."""
-    pods = [
-        pod
-        for pod in reader.list(api_version="v1", kind="Pod", namespace=job.namespace)
-        if (pod["metadata"].get("labels") or {}).get(_LABEL_JOB) == job.name
-    ]
+    pods = _pods_of(job, reader=reader)
     if not pods:
         return f"{job.name}: it was ended before a pod ran to its end"
     newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))

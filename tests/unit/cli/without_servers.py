@@ -26,7 +26,7 @@ from provisioner.engine.interruption import Interruption
 from provisioner.engine.settings import EngineSettings
 from provisioner.engine.state import stacks_folder
 from provisioner.errors import CoopctlError, ExitCode
-from provisioner.operations import applying, planning
+from provisioner.operations import making, planning, upgrading
 from provisioner.toolchain import Toolchain
 from tests.unit.descriptor.worlds import COOPERATIVE, World, world
 from tests.unit.plan import builders
@@ -159,7 +159,7 @@ def played_estate(
         monkeypatch.setattr(site, "_engine", lambda *_, **__: ((), engine))
         tool = _tool_that_says_nothing(local)
         monkeypatch.setattr(Toolchain, "ensure", lambda _, names, **__: dict.fromkeys(names, tool))
-        for module in (planning, applying):
+        for module in (planning, making, upgrading):
             monkeypatch.setattr(module, "open_cluster", lambda _: cluster)
         yield PlayedEstate(world=made, engine=engine, cluster=cluster)
 
