@@ -17,10 +17,8 @@ from psycopg import sql
 from provisioner.datastore.marks import Mark, require_own, to_comment
 from provisioner.datastore.postgres_connection import Connection, lock_server_wide, retrying, scalar
 from provisioner.datastore.postgres_databases import drop_database, end_sessions, read_database
-from provisioner.errors import NotFound
 
 _CONNECTABLE = "SELECT datallowconn FROM pg_database WHERE datname = %(name)s"
-_EXISTS = "SELECT true FROM pg_database WHERE datname = %(name)s"
 
 
 def copy_name(mark: Mark) -> str:
@@ -52,7 +50,7 @@ def make_copy(connection: Connection, name: str, *, mark: Mark) -> None:
     require_own(found.mark if found else None, own=mark, what=f"the PostgreSQL database {name}")
     drop_copy(connection, mark=mark)
     copy = sql.Identifier(copy_name(mark))
-    statement = sql.SQL("CREATE DATABASE {} OWNER CURRENT_USER TEMPLATE {} ALLOW_CONNECTIONS false")
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false")
 
     def copied() -> None:
         end_sessions(connection, name)
@@ -67,15 +65,13 @@ def make_copy(connection: Connection, name: str, *, mark: Mark) -> None:
 
 
 def put_back(connection: Connection, name: str, *, mark: Mark) -> None:
-    """Give the copy the name of the changed database ``name``, and drop that. Nothing if it was done already.
+    """Give the copy the name of the changed database ``name``, and drop that.
 
-    Raises NotFound if there is no copy and nothing says that it was put back.
+    Without a copy it was done already: whoever calls this has seen one before.
     """
     if has_copy(connection, mark=mark):
         connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
         retrying(lambda: _swap(connection, name, mark=mark))
-    elif not scalar(connection, _EXISTS, {"name": changed_name(mark)}):
-        raise NotFound(f"there is no copy of the database {name} that could be put back")
     drop_changed(connection, mark=mark)
 
 

@@ -146,7 +146,7 @@ def _prepared(work: Work, record: UpgradeRecord, *, upgrade: Upgrade) -> Upgrade
         declare(work.site, before, report=work.report)
         _done(work, record)
         raise
-    work.details |= {"dump": dump} if dump else {}
+    work.details.update({"dump": dump} if dump else {})
     return replace(record, dump=dump)
 
 
