@@ -15,9 +15,11 @@ from dataclasses import replace
 from psycopg import sql
 
 from provisioner.datastore.marks import Mark, require_own, to_comment
-from provisioner.datastore.postgres_connection import Connection, lock_server_wide, retrying, scalar
+from provisioner.datastore.postgres_connection import Connection, lock_server_wide, retrying, rows, scalar
 from provisioner.datastore.postgres_databases import drop_database, end_sessions, read_database
+from provisioner.errors import DataStoreMoving
 
+_SLOTS = "SELECT slot_name::text FROM pg_replication_slots WHERE database = %(name)s ORDER BY 1"
 _CONNECTABLE = "SELECT datallowconn FROM pg_database WHERE datname = %(name)s"
 
 
@@ -39,6 +41,17 @@ def has_copy(connection: Connection, *, mark: Mark) -> bool:
         return False
     require_own(found.mark, own=mark, what=f"the PostgreSQL database {name}")
     return True
+
+
+def require_no_slot(connection: Connection, name: str) -> None:
+    """Raise DataStoreMoving if a replication slot reads the database ``name``: it could not be replaced by its copy."""
+    slots = [slot for (slot,) in rows(connection, _SLOTS, {"name": name})]
+    if slots:
+        raise DataStoreMoving(
+            f"the database {name} is being copied to another server",
+            why=f"the replication slot {slots[0]} reads it, and a change of its tables would end that",
+            hint="finish or abort the migration of the data store first (`coopctl migrate status`), then apply again",
+        )
 
 
 def make_copy(connection: Connection, name: str, *, mark: Mark) -> None:

@@ -12,7 +12,15 @@ from provisioner.datastore.dump_places import open_dump_place
 from provisioner.datastore.dump_postgres import DumpWork, holdings
 from provisioner.datastore.final_dump import DataStore
 from provisioner.datastore.postgres_connection import connect
-from provisioner.datastore.postgres_copies import copy_name, drop_changed, drop_copy, has_copy, make_copy, put_back
+from provisioner.datastore.postgres_copies import (
+    copy_name,
+    drop_changed,
+    drop_copy,
+    has_copy,
+    make_copy,
+    put_back,
+    require_no_slot,
+)
 from provisioner.datastore.upgrade_dump import copy_and_dump
 from provisioner.engine.events import Message, Report, Severity
 from provisioner.engine.lease import leased
@@ -44,6 +52,12 @@ class UpgradeStore:
                 hint=f"set spec.dumps (location: a folder or s3://BUCKET/PREFIX, recipient) in"
                 f" {self.site.platform.source}, or say --without-dump: then a copy on the server is all that is kept",
             )
+
+    def require_still(self) -> None:
+        """Raise DataStoreMoving if the database is being copied to another server."""
+        store = self._store()
+        with connect(store.postgres, environment=self.environment) as connection:
+            require_no_slot(connection, store.database)
 
     def protect(self, *, dump: bool) -> str:
         """Copy the database and, with ``dump``, dump the copy; gives where the dump is, empty without one.

@@ -84,8 +84,8 @@ class Work:
 def make_or_upgrade(work: Work) -> Changes:
     """Make the target, as an upgrade if it is one, and finish or take back one that was cut off; gives the changes.
 
-    Raises UpgradeFailed when a version before is back; what `make` raises; UsageError, before any change, for an
-    upgrade without a place for its dump.
+    Raises UpgradeFailed when a version before is back; what `make` raises; before any change UsageError for an upgrade
+    without a place for its dump, and DataStoreMoving while its database is being copied to another server.
     """
     found = read_upgrade(work.site.records(), work.target.name)
     if found is None:
@@ -129,6 +129,8 @@ def _require_possible(work: Work, upgrade: Upgrade, *, protected: bool) -> None:
             why="whether an upgrade has to be taken back is seen by its migration and its pods",
             hint="leave out --timeout 0",
         )
+    if protected:
+        work.store.require_still()
     if protected and not work.without_dump:
         work.store.require_dumps()
 

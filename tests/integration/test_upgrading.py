@@ -345,6 +345,18 @@ def test_while_an_upgrade_is_not_done_the_cooperative_is_neither_destroyed_nor_m
     assert "its upgrade (tea 1.0.0 -> 2.0.0) is not done" in capsys.readouterr().err
 
 
+def test_no_upgrade_of_tables_while_the_database_is_copied_to_another_server(
+    tea: Tea, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with session(tea.servers, database=DATABASE) as connection:
+        connection.execute("SELECT pg_create_logical_replication_slot('upgrading', 'pgoutput')")
+        tea.offer("2.0.0")
+        assert tea.apply() is ExitCode.LOCKED
+        connection.execute("SELECT pg_drop_replication_slot('upgrading')")
+    assert "is being copied to another server" in capsys.readouterr().err
+    require_as_before(tea)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("module", "place"), PLACES, ids=[place for _, place in PLACES])
 def test_cut_off_anywhere_the_same_command_finishes_it(
