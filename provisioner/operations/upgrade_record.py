@@ -34,7 +34,8 @@ class UpgradeRecord:
 
     ``protected``: writes are stopped, and a copy can be put back; ``dump`` says where the dump is, empty if there is
     none. ``reason`` is why it failed, ``logs`` the file with what the failed Jobs printed, ``changed`` what the
-    migration had changed in the database that was put back.
+    migration had changed in the database that is put back, ``lost`` that there was no copy to put back. ``settled``:
+    the database is as it will stay. From then on no copy is looked at, since writes may have been given back.
     """
 
     what: str
@@ -45,6 +46,8 @@ class UpgradeRecord:
     reason: str = ""
     logs: str = ""
     changed: tuple[str, ...] = ()
+    lost: bool = False
+    settled: bool = False
 
 
 def read_upgrade(records: Records, cooperative: str) -> UpgradeRecord | None:

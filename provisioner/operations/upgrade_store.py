@@ -24,7 +24,7 @@ from provisioner.datastore.postgres_copies import (
 from provisioner.datastore.upgrade_dump import copy_and_dump
 from provisioner.engine.events import Message, Report, Severity
 from provisioner.engine.lease import leased
-from provisioner.errors import ProblemsFound, UsageError
+from provisioner.errors import UsageError
 from provisioner.migration.postgres_catalogue import Catalogue, compare, read_catalogue
 from provisioner.naming import replication_names
 from provisioner.operations.dumping import SECRETS_FOLDER, data_store_of
@@ -89,19 +89,18 @@ class UpgradeStore:
         self._say(f"a verified dump of the database is {made.location}")
         return made.location
 
-    def what_changed(self, *, dump: str) -> tuple[str, ...]:
-        """What is not as it was when the copy was made, as sentences: the schema, or else rows. Nothing: all is.
-
-        Raises ProblemsFound if there is no copy any more, naming the ``dump``; StackLocked.
-        """
+    def has_copy(self) -> bool:
+        """Whether there is a copy that could be put back. Raises NotOurs for another's database of that name."""
         store = self._store()
         with connect(store.postgres, environment=self.environment) as connection:
-            if not has_copy(connection, mark=store.mark):
-                raise ProblemsFound(
-                    f"the copy {copy_name(store.mark)} of the database {store.database} is gone",
-                    why="an upgrade failed, and what it may have changed cannot be put back from it",
-                    hint=f"restore the dump {dump} by hand" if dump else None,
-                )
+            return has_copy(connection, mark=store.mark)
+
+    def what_changed(self) -> tuple[str, ...]:
+        """What is not as it was when the copy was made, as sentences: the schema, or else rows. Nothing: all is.
+
+        Raises StackLocked, Interrupted after a signal.
+        """
+        store = self._store()
         before, after = self._catalogue(copy_name(store.mark)), self._catalogue(store.database)
         schema = [str(one) for one in compare(before, after) if one.kind not in _NOT_COMPARED]
         return _first(schema) if schema else _first(self._changed_rows(store))

@@ -6,11 +6,12 @@
 3. Let Pulumi make the new version: its migration runs, its pods start and read. Wait until they are ready.
 4. Ready: the new state is the newest. Give writes back, drop the copy.
 5. Failed: end the migration's Jobs and keep what they printed; compare the database with the copy, and put the copy
-   back if anything differs; make the version before again, give writes back, and tell.
+   back if anything differs. Only when the copy is gone make the version before again, give writes back, and tell: so
+   nothing that is written from then on is ever compared with it.
 
 A record beside the state says how far that came (upgrade_record.py). Cut off in 2, the next apply begins anew; in 3, it
-goes on, or goes back if something else is wanted by then; in 4 and 5 it goes on. Until then writes stay stopped, so
-that the copy stays what there is to go back to.
+goes on, or goes back if the migration has failed or something else is wanted by then; in 4 and 5 it goes on. Until then
+writes stay stopped, so that the copy stays what there is to go back to.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ from provisioner.operations.site import Site, Target
 from provisioner.operations.upgrade_plan import Upgrade, find_upgrade
 from provisioner.operations.upgrade_record import Phase, UpgradeRecord, read_upgrade, write_upgrade
 from provisioner.operations.upgrade_store import UpgradeStore
-from provisioner.operations.workloads import end_jobs
+from provisioner.operations.workloads import end_jobs, require_no_failed_job
 from provisioner.plan.resources import CooperativePlan
 
 PRIVATE_FILE = 0o600
@@ -98,7 +99,7 @@ def make_or_upgrade(work: Work) -> Changes:
             note_begun_is_whole(work.site, work.target.name)
             _done(work, found)
         case Phase.UPGRADING if found.after == _digest(work.target):
-            return _carried_out(work, found)
+            return _carried_out(work, found, resumed=True)
         case Phase.UPGRADING:
             _gone_back(work, replace(found, reason="something else is wanted by now"))
         case _:
@@ -152,9 +153,14 @@ def _prepared(work: Work, record: UpgradeRecord, *, upgrade: Upgrade) -> Upgrade
     return replace(record, dump=dump)
 
 
-def _carried_out(work: Work, record: UpgradeRecord) -> Changes:
+def _carried_out(work: Work, record: UpgradeRecord, *, resumed: bool = False) -> Changes:
+    """Make the new version; what was ``resumed`` may have failed while nobody looked, and is not tried again."""
     site, target = work.site, work.target
     try:
+        if resumed:
+            require_no_failed_job(
+                target.name, namespaces=solution_namespaces(target), reader=open_cluster(site.platform)
+            )
         note_begun(site, target)
         made = without_writes(site, target) if record.protected else target
         changes = declare(site, made, report=work.report)
@@ -182,6 +188,8 @@ def _gone_back(work: Work, record: UpgradeRecord) -> UpgradeFailed:
     record = work.note(replace(record, phase=Phase.RETURNING))
     work.say(f"going back to {before.versions}: {record.reason}")
     record = _with_database_back(work, _without_jobs(work, record))
+    if record.protected:
+        work.store.release()
     old = going_back(site, work.target, state=before)
     declare(site, old, report=work.report)
     _done(work, record)
@@ -204,14 +212,21 @@ def _without_jobs(work: Work, record: UpgradeRecord) -> UpgradeRecord:
 
 
 def _with_database_back(work: Work, record: UpgradeRecord) -> UpgradeRecord:
-    if not record.protected:
+    """Put the copy back if the database differs from it, and drop it; gives the record with what was found."""
+    if not record.protected or record.settled:
         return record
     if not record.changed:
         # It is noted before anything is put back: afterwards there is nothing to compare with.
-        record = work.note(replace(record, changed=work.store.what_changed(dump=record.dump)))
+        record = work.note(_compared(work, record))
     if record.changed:
         work.store.put_back()
-    return record
+    return work.note(replace(record, settled=True))
+
+
+def _compared(work: Work, record: UpgradeRecord) -> UpgradeRecord:
+    if not work.store.has_copy():
+        return replace(record, lost=True)
+    return replace(record, changed=work.store.what_changed())
 
 
 def _doubt(work: Work, old: Target) -> str:
@@ -228,23 +243,30 @@ def _doubt(work: Work, old: Target) -> str:
 
 def _failure(work: Work, record: UpgradeRecord, *, serving: str, doubt: str) -> UpgradeFailed:
     name = work.target.name
-    database = (
-        f"the database was changed ({'; '.join(record.changed)}) and is again as it was before"
-        if record.changed
-        else "the database is as it was before"
-    )
-    parts = [record.reason, database, f"{serving} is not ready: {doubt}" if doubt else ""]
+    parts = [record.reason, _database(record), f"{serving} is not ready: {doubt}" if doubt else ""]
     places = [
         f"what the migration printed is in {record.logs}" if record.logs else "",
         f"the dump of before is {record.dump}" if record.dump else "",
         f"mend the new version or choose the one before, then `coopctl apply {name}`",
     ]
-    back = "is back, not ready yet" if doubt else "serves again, with all its data"
+    data = "" if record.lost or not record.protected else ", with all its data"
+    back = "is back, not ready yet" if doubt else f"serves again{data}"
     return UpgradeFailed(
         f"{name}: the upgrade {record.what} failed; {serving} {back}",
         why="; ".join(filter(None, parts)),
         hint="; ".join(filter(None, places)),
     )
+
+
+def _database(record: UpgradeRecord) -> str:
+    """What became of the database, in words."""
+    if record.lost:
+        return "the copy of the database was gone: what the migration changed in it stays"
+    if not record.protected:
+        return ""
+    if record.changed:
+        return f"the database was changed ({'; '.join(record.changed)}) and is again as it was before"
+    return "the database is as it was before"
 
 
 def _after_returning(work: Work, failure: UpgradeFailed) -> Changes:

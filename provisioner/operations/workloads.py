@@ -103,12 +103,7 @@ def wait_for_workloads(
     while waiting := _not_ready(reader, namespaces=namespaces):
         interruption.check()
         names = ", ".join(str(item) for item in waiting)
-        if failed := [item for item in waiting if item.failed]:
-            raise PartlyFailed(
-                f"{stack}: {names}",
-                why="; ".join(_last_words(item, reader=reader) for item in failed),
-                hint=f"what ran before still runs; `coopctl apply {stack}` tries again",
-            )
+        _require_none_failed(stack, waiting, reader=reader)
         if time.monotonic() > until:
             raise TimedOut(
                 f"{stack}: not ready after {timeout_seconds:.0f} s: {names}",
@@ -119,6 +114,20 @@ def wait_for_workloads(
             report(Message(stack=stack, severity=Severity.INFO, text=f"waiting for {names}"))
             said = True
         time.sleep(_POLL_SECONDS)
+
+
+def require_no_failed_job(stack: str, *, namespaces: Sequence[str], reader: ObjectLists) -> None:
+    """Raise PartlyFailed for a solution's Job that failed, with the end of its log."""
+    _require_none_failed(stack, _not_ready(reader, namespaces=namespaces), reader=reader)
+
+
+def _require_none_failed(stack: str, waiting: Sequence[Workload], *, reader: ObjectLists) -> None:
+    if failed := [item for item in waiting if item.failed]:
+        raise PartlyFailed(
+            f"{stack}: {', '.join(str(item) for item in waiting)}",
+            why="; ".join(_last_words(item, reader=reader) for item in failed),
+            hint=f"what ran before still runs; `coopctl apply {stack}` tries again",
+        )
 
 
 def take_away_failed_jobs(*, namespaces: Sequence[str], cluster: Jobs) -> None:

@@ -21,7 +21,7 @@ from provisioner.datastore.postgres_copies import changed_name, copy_name
 from provisioner.descriptor.endpoints import embedded_files
 from provisioner.errors import ExitCode
 from provisioner.naming import LABEL_SOLUTION
-from provisioner.operations import upgrade_store, upgrading
+from provisioner.operations import making, upgrade_store, upgrading
 from provisioner.plan.resources import (
     CooperativePlan,
     PostgresDatabase,
@@ -210,7 +210,7 @@ def tea(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setattr(
             Toolchain,
             "ensure",
-            lambda chain, names, **how: others(chain, names, **how) | {"helm-render": helm_render},
+            lambda chain, names, **how: {**others(chain, names, **how), "helm-render": helm_render},
         )
         recipient = x25519.Identity.generate().to_public()
         kubeconfig = embedded_files(played.root).kubeconfig
@@ -250,12 +250,10 @@ def require_upgraded(tea: Tea) -> None:
 def test_an_upgrade_takes_a_dump_first_and_nothing_is_written_until_it_is_done(
     tea: Tea, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    really = upgrading.await_solutions
-
     def watched(*arguments: Any, **options: Any) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             tea.pour(7)
-        really(*arguments, **options)
+        making.await_solutions(*arguments, **options)
 
     monkeypatch.setattr(upgrading, "await_solutions", watched)
     tea.offer("2.0.0")
@@ -381,6 +379,47 @@ def test_going_back_cut_off_anywhere_is_finished_when_the_old_version_is_wanted_
     tea.offer("1.0.0")
     assert tea.apply() is ExitCode.DONE
     require_as_before(tea)
+
+
+@pytest.mark.parametrize("migration", [HALF, "SELECT 1"])
+def test_what_is_written_after_going_back_stays_though_that_was_cut_off_at_its_end(
+    tea: Tea, monkeypatch: pytest.MonkeyPatch, migration: str
+) -> None:
+    tea.migration = (migration, False)
+    tea.offer("2.0.0")
+    apply_killed(tea, monkeypatch, upgrading, "_done", when="before")
+    tea.pour(2)
+    assert tea.apply() is ExitCode.PARTLY_FAILED
+    assert tea.cups() == [1, 2]
+    assert [*tea.databases()] == [DATABASE]
+
+
+def test_a_migration_that_failed_while_nobody_looked_is_not_tried_again(
+    tea: Tea, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tea.migration = (HALF, False)
+    tea.offer("2.0.0")
+    apply_killed(tea, monkeypatch, upgrading, "await_solutions", when="before")
+    tea.migration = ("ALTER TABLE cups ADD COLUMN milk int", True)
+    assert tea.apply() is ExitCode.PARTLY_FAILED
+    assert "no such column" in capsys.readouterr().err
+    require_as_before(tea)
+
+
+def test_a_copy_that_somebody_dropped_is_told_and_the_dump_named(
+    tea: Tea, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tea.migration = (HALF, False)
+    tea.offer("2.0.0")
+    apply_killed(tea, monkeypatch, upgrading, "await_solutions", when="before")
+    with session(tea.servers) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(copy_name(tea.mark))))
+    assert tea.apply() is ExitCode.PARTLY_FAILED
+    said = capsys.readouterr().err
+    assert "with all its data" not in said
+    assert "the copy of the database was gone: what the migration changed in it stays" in said
+    assert str(tea.dumps()[0]) in said
+    assert tea.version == "1.0.0"
 
 
 def test_an_upgrade_that_is_no_longer_wanted_is_taken_back(tea: Tea, monkeypatch: pytest.MonkeyPatch) -> None:

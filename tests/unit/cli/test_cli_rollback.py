@@ -129,7 +129,7 @@ def test_a_new_version_that_cannot_be_made_is_taken_back_by_itself(
     assert rice.apply() is ExitCode.PARTLY_FAILED
     assert rice.made() == [("1.0.0", "1.0.0", {})]
     said = capsys.readouterr().err
-    assert "the upgrade tea 1.0.0 -> 2.0.0 failed; tea 1.0.0 serves again, with all its data" in said
+    assert "the upgrade tea 1.0.0 -> 2.0.0 failed; tea 1.0.0 serves again" in said
     assert "no room for 2.0.0" in said
     rice.offer("3.0.0")
     assert rice.apply() is ExitCode.DONE
