@@ -1,7 +1,7 @@
 """The solutions' workloads: are their pods running, and if not, why."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ _LABEL_JOB = "batch.kubernetes.io/job-name"
 _LOG_LINES = 8
 _KEPT_LOG_LINES = 10_000
 _ENDING_SECONDS = 120.0
+_ENDED = frozenset({"Succeeded", "Failed"})
 
 
 class ObjectLists(Protocol):
@@ -139,7 +140,8 @@ def take_away_failed_jobs(*, namespaces: Sequence[str], cluster: Jobs) -> None:
 
 
 def end_jobs(*, namespaces: Sequence[str], cluster: Cluster, interruption: Interruption) -> str:
-    """End the solutions' Jobs that have not succeeded, and wait until their pods are gone; gives what those printed.
+    """End the solutions' Jobs that have not succeeded, and wait until none of their pods is at work; gives what those
+    printed. Pods of a Job that an earlier call deleted are waited for too.
 
     Raises TimedOut if a pod does not end, Interrupted on a signal.
     """
@@ -148,17 +150,29 @@ def end_jobs(*, namespaces: Sequence[str], cluster: Cluster, interruption: Inter
         for job in read_workloads(cluster, namespaces=namespaces)
         if job.kind == "Job" and job.solution and not job.is_ready
     ]
-    said = [_printed(pod, reader=cluster) for job in jobs for pod in _pods_of(job, reader=cluster)]
+    said = [_printed(pod, of=job, reader=cluster) for job in jobs for pod in _pods_of(job, reader=cluster)]
     for job in jobs:
         cluster.delete(api_version="batch/v1", kind="Job", name=job.name, namespace=job.namespace)
     until = time.monotonic() + _ENDING_SECONDS
-    while left := [pod for job in jobs for pod in _pods_of(job, reader=cluster)]:
+    while left := _at_work_without_job(cluster, namespaces=namespaces, deleted={job.name for job in jobs}):
         interruption.check()
         if time.monotonic() > until:
-            names = ", ".join(str(pod["metadata"]["name"]) for pod in left)
-            raise TimedOut(f"pods of a Job that was deleted do not end: {names}", hint="see to their node")
+            raise TimedOut(f"pods of a Job that was deleted do not end: {', '.join(left)}", hint="see to their node")
         time.sleep(_POLL_SECONDS)
     return "".join(said)
+
+
+def _at_work_without_job(reader: ObjectLists, *, namespaces: Sequence[str], deleted: Set[str]) -> list[str]:
+    """The pods whose Job is gone, or ``deleted``, and that have not come to their end."""
+    found = []
+    for namespace in namespaces:
+        jobs = reader.list(api_version="batch/v1", kind="Job", namespace=namespace)
+        there = {str(job["metadata"]["name"]) for job in jobs} - deleted
+        for pod in reader.list(api_version="v1", kind="Pod", namespace=namespace):
+            job = (pod["metadata"].get("labels") or {}).get(_LABEL_JOB)
+            if job and job not in there and (pod.get("status") or {}).get("phase") not in _ENDED:
+                found.append(str(pod["metadata"]["name"]))
+    return found
 
 
 def _pods_of(job: Workload, *, reader: ObjectLists) -> list[Mapping[str, Any]]:
@@ -169,10 +183,10 @@ def _pods_of(job: Workload, *, reader: ObjectLists) -> list[Mapping[str, Any]]:
     ]
 
 
-def _printed(pod: Mapping[str, Any], *, reader: ObjectLists) -> str:
-    name, namespace = str(pod["metadata"]["name"]), str(pod["metadata"]["namespace"])
+def _printed(pod: Mapping[str, Any], *, of: Workload, reader: ObjectLists) -> str:
+    name = str(pod["metadata"]["name"])
     try:
-        text = reader.log(namespace=namespace, pod=name, lines=_KEPT_LOG_LINES)
+        text = reader.log(namespace=of.namespace, pod=name, lines=_KEPT_LOG_LINES)
     except (NotPermitted, Unreachable) as error:
         text = f"its log cannot be read: {error.why or error.message}"
     return f"pod {name}:\n{text.rstrip()}\n"
