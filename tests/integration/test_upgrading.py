@@ -5,7 +5,7 @@ statements of the tables' owner, and its Job ends as a test says.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,17 @@ PLACES_OF_RETURNING = (
     (upgrading, "note_whole"),
 )
 PASSWORD = Secret("a password of the test")
+
+
+def moments(places: Sequence[tuple[Any, str]], *, sample: str) -> list[Any]:
+    """Parameters (module, place, when): before and after each place, all but the ``sample`` long."""
+    long = pytest.mark.long(seconds=10)
+    return [
+        pytest.param(module, place, when, id=name, marks=() if name == sample else long)
+        for module, place in places
+        for when in ("before", "after")
+        if (name := f"{when} {place}")
+    ]
 
 
 class Killed(BaseException):
@@ -355,8 +366,7 @@ def test_no_upgrade_of_tables_while_the_database_is_copied_to_another_server(
     require_as_before(tea)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("module", "place"), PLACES, ids=[place for _, place in PLACES])
+@pytest.mark.parametrize(("module", "place", "when"), moments(PLACES, sample="before await_solutions"))
 def test_cut_off_anywhere_the_same_command_finishes_it(
     tea: Tea, monkeypatch: pytest.MonkeyPatch, module: Any, place: str, when: str
 ) -> None:
@@ -366,8 +376,7 @@ def test_cut_off_anywhere_the_same_command_finishes_it(
     require_upgraded(tea)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("module", "place"), PLACES_OF_RETURNING, ids=[place for _, place in PLACES_OF_RETURNING])
+@pytest.mark.parametrize(("module", "place", "when"), moments(PLACES_OF_RETURNING, sample="after put_back"))
 def test_going_back_cut_off_anywhere_is_finished_when_the_old_version_is_wanted_again(
     tea: Tea, monkeypatch: pytest.MonkeyPatch, module: Any, place: str, when: str
 ) -> None:

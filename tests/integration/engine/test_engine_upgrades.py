@@ -1,6 +1,8 @@
-"""A solution's upgrade that fails half-way, or is killed: the version before serves, and nothing written is lost."""
+"""A solution's upgrade that fails half-way, or is killed: the version before serves, and nothing written is lost.
 
-from pathlib import Path
+The same is tried in every moment, and quickly, where Pulumi and cluster are played: tests/integration/test_upgrading.py.
+"""
+
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -62,6 +64,7 @@ def require_as_before(tea: TeaEstate) -> None:
     assert [*tea.databases()] == [tea.database]
 
 
+@pytest.mark.long(seconds=90)
 def test_an_upgrade_that_fails_half_way_is_taken_back_and_the_next_one_succeeds(tea: TeaEstate) -> None:
     tea.offer("2.0.0")
     assert "upgrades tea 1.0.0 -> 2.0.0: after a dump" in tea.estate.done("plan", tea.name)
@@ -159,13 +162,3 @@ def test_going_back_killed_anywhere_is_finished_by_the_same_command(tea: TeaEsta
     assert again.returncode == 4, again.stderr
     assert "tea 1.0.0 serves again, with all its data" in again.stderr
     require_as_before(tea)
-
-
-def test_no_upgrade_of_tables_without_a_place_for_its_dump(tea: TeaEstate) -> None:
-    platform = Path(tea.estate.root / "platform.yaml")
-    platform.write_text("".join(line for line in platform.read_text().splitlines(True) if "dumps:" not in line))
-    tea.offer("2.0.0")
-    refused = tea.estate.run("apply", tea.name, "--yes")
-    assert refused.returncode == 2
-    assert "set spec.dumps" in refused.stderr
-    assert tea.jobs() == ["tea-migration-1-0-0"]
