@@ -1,6 +1,6 @@
 """A solution's upgrade that fails half-way, or is killed: the version before serves, and nothing written is lost.
 
-The same is tried in every moment, and quickly, where Pulumi and cluster are played: tests/integration/test_upgrading.py.
+Every moment is tried where Pulumi and cluster are played, which is quick: tests/integration/test_upgrading.py.
 """
 
 from typing import TYPE_CHECKING
