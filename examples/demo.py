@@ -303,7 +303,7 @@ def main(arguments: list[str]) -> int:
     copy_estate(estate)
     run("dev", "up", "--node", chosen.node, estate=estate)
     run("images", "build", "--used", "--push", estate=estate)
-    run("apply", COOPERATIVE, NEIGHBOUR, "--yes", estate=estate)
+    run("apply", COOPERATIVE, NEIGHBOUR, "--yes", "--without-dump", estate=estate)
     run("status", COOPERATIVE, estate=estate)
     print("\nA look from all sides:")
     no_pods = why_no_pods(estate)

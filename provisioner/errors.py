@@ -135,6 +135,16 @@ class PartlyFailed(CoopctlError):
     default_hint = "mend what is named above and run the same command again: it goes on"
 
 
+class UpgradeFailed(PartlyFailed):
+    """A solution's upgrade failed, and the version before it is back."""
+
+
+class UpgradeUnfinished(CoopctlError):
+    """A cooperative's upgrade was cut off: nothing else may change it before `apply` has finished it or gone back."""
+
+    exit_code = ExitCode.LOCKED
+
+
 class PolicyViolated(CoopctlError):
     """A rule forbids what was asked for."""
 

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     type=click.Choice(["keep", "delete"]),
     help="What becomes of the data of members that left the list: kept, closed, or deleted after a verified dump.",
 )
+@click.option(
+    "--without-dump",
+    is_flag=True,
+    help="Upgrade without a dump of the database: until it is done, a copy on the server is all that is kept.",
+)
 @click.option("--no-prove", is_flag=True, help="Do not attack what was applied, as `coopctl prove` does.")
 @options.yes
 @options.fleet
@@ -44,6 +49,7 @@ def apply(
     rollback: bool,
     timeout: float,
     leaving_data: str | None,
+    without_dump: bool,
     no_prove: bool,
     yes: bool,
     concurrency: int,
@@ -61,6 +67,10 @@ def apply(
     the end; --max-destroy, or a plan that was saved and looked at, holds it to what is meant. The platform's own stack
     is applied first if it is missing or out of date. Interrupted at any moment, the same command goes on. At the end
     the isolation of what was applied is proved; exit code 11 if it is not shown.
+
+    Where a solution gets another version, chart or image and its tables are changed, nothing is written to the database
+    until that is done: it is copied and dumped, then the migration runs and the new pods start. If that fails, the
+    version before and, if it was changed, the database come back, and exit code 4 tells of it.
 
     With --rollback the one cooperative NAME goes back to the solutions of the last state that was applied to its end
     and had others: their versions, values and images. All else is as the descriptor says. No data are brought back, and
@@ -86,7 +96,7 @@ def apply(
     settle(doubt(site, chosen.names), agreed=yes or saved is not None, events=events)
     fleet = FleetOptions(concurrency=concurrency, fail_fast=fail_fast, max_destroy=max_destroy)
     data = LeavingData(leaving_data) if leaving_data else None
-    how = ApplyOptions(fleet=fleet, wait_seconds=timeout, leaving_data=data)
+    how = ApplyOptions(fleet=fleet, wait_seconds=timeout, leaving_data=data, without_dump=without_dump)
     if rollback:
         targets, how = go_back(site, targets, name=names[0], options=how, events=events)
     part(site, targets, options=how, yes=yes, events=events)
@@ -165,7 +175,7 @@ def review(
     if agreed is not None:
         require_same(agreed, planned, site=site)
     elif planned.any:
-        changes.tell(planned.outcomes, events=events)
+        changes.tell(planned.outcomes, notes=planned.notes, events=events)
         confirm.ask("Apply these changes?", yes=yes, events=events)
 
 

@@ -63,7 +63,7 @@ def plan(
     refusal = _refusal(planned, site=site, options=fleet, out=out)
     # People see what is refused, and why; as JSON the refusal is the one document.
     if refusal is None or output == "text":
-        changes.show("Plan", planned.outcomes, output=output, done=False, orphans=chosen.orphans)
+        changes.show("Plan", planned.outcomes, output=output, done=False, orphans=chosen.orphans, notes=planned.notes)
     if refusal is not None:
         raise refusal
     return detailed(exit_code(planned.outcomes, events=events), wanted=detailed_exitcode, changes=planned.any)

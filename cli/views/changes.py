@@ -1,6 +1,7 @@
 """How changes look: what apply would do, or has done, per cooperative and field."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from cli.views import events as events_view
@@ -13,6 +14,8 @@ from provisioner.engine.fleet import Outcome
 from provisioner.operations.orphans import Orphan
 from provisioner.proof.evidence import Proof
 
+Notes = Mapping[str, tuple[str, ...]]
+NO_NOTES: Notes = MappingProxyType({})
 _SIGNS = {
     Operation.CREATE: ("+", "green", "to create", "created"),
     Operation.UPDATE: ("~", "yellow", "to update", "updated"),
@@ -29,40 +32,41 @@ def show(
     done: bool,
     orphans: Sequence[Orphan] = (),
     proofs: Sequence[Outcome[Proof]] = (),
+    notes: Notes = NO_NOTES,
 ) -> None:
-    """Show what became of each stack, of ``orphans``, and what ``proofs`` found: as one JSON document of ``kind``, or
-    for people."""
+    """Show what became of each stack, of ``orphans``, and what ``proofs`` found, with ``notes`` on stacks: as one JSON
+    document of ``kind``, or for people."""
     if output == "json":
         proved = {"proofs": proof_view.summaries(proofs)} if done else {}
-        json.write(kind, document(outcomes) | {"orphans": orphans_view.documents(orphans), **proved})
+        json.write(kind, document(outcomes, notes=notes) | {"orphans": orphans_view.documents(orphans), **proved})
     else:
-        _print(human.stdout(), outcomes, done=done)
+        _print(human.stdout(), outcomes, notes=notes, done=done)
         orphans_view.show(orphans)
         proof_view.show(proofs, output=output, verbose=False)
 
 
-def tell(outcomes: Sequence[Outcome[Changes]], *, events: bool) -> None:
+def tell(outcomes: Sequence[Outcome[Changes]], *, notes: Notes = NO_NOTES, events: bool) -> None:
     """Tell on stderr what would be done, before it is asked about: for people, or as one event `Plan`."""
     if events:
-        events_view.write("Plan", document(outcomes))
+        events_view.write("Plan", document(outcomes, notes=notes))
     else:
-        _print(human.stderr(), outcomes, done=False)
+        _print(human.stderr(), outcomes, notes=notes, done=False)
 
 
-def _print(console: Any, outcomes: Sequence[Outcome[Changes]], *, done: bool) -> None:
+def _print(console: Any, outcomes: Sequence[Outcome[Changes]], *, notes: Notes, done: bool) -> None:
     for outcome in outcomes:
         if outcome.value is not None:
-            _print_changes(console, outcome.value, done=done)
+            _print_changes(console, outcome.value, notes=notes.get(outcome.stack, ()), done=done)
         if outcome.failure is not None:
             console.print(f"{outcome.stack}: failed: {outcome.failure.message}", style="red", markup=False)
     if len(outcomes) > 1:
         console.print(_summary(outcomes), markup=False)
 
 
-def document(outcomes: Sequence[Outcome[Changes]]) -> dict[str, Any]:
-    """The JSON form of outcomes."""
+def document(outcomes: Sequence[Outcome[Changes]], *, notes: Notes = NO_NOTES) -> dict[str, Any]:
+    """The JSON form of outcomes; a stack has ``notes`` where there are some."""
     return {
-        "stacks": [_stack_document(outcome) for outcome in outcomes],
+        "stacks": [_stack_document(outcome, notes=notes.get(outcome.stack, ())) for outcome in outcomes],
         "changes": any(outcome.value.any for outcome in outcomes if outcome.value is not None),
         "failed": sum(outcome.failure is not None for outcome in outcomes),
     }
@@ -77,10 +81,10 @@ def changes_document(changes: Changes) -> dict[str, Any]:
     }
 
 
-def _stack_document(outcome: Outcome[Changes]) -> dict[str, Any]:
+def _stack_document(outcome: Outcome[Changes], *, notes: Sequence[str]) -> dict[str, Any]:
     from cli import failures
 
-    found: dict[str, Any] = {"stack": outcome.stack}
+    found: dict[str, Any] = {"stack": outcome.stack, **({"notes": list(notes)} if notes else {})}
     if outcome.value is not None:
         found |= changes_document(outcome.value)
     if outcome.failure is not None:
@@ -119,8 +123,10 @@ def _wording(operation: Operation, *, done: bool) -> str:
     return _SIGNS[operation][3 if done else 2]
 
 
-def _print_changes(console: Any, changes: Changes, *, done: bool) -> None:
+def _print_changes(console: Any, changes: Changes, *, notes: Sequence[str], done: bool) -> None:
     console.print(headline(changes, done=done), style="bold", markup=False)
+    for note in notes:
+        console.print(f"  {note}", markup=False)
     for change in changes.resources:
         sign, colour, _, _ = _SIGNS[change.operation]
         console.print(f"  {sign} {change.resource}  ({kind_of(change.type)})", style=colour, markup=False)

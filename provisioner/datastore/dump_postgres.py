@@ -87,6 +87,12 @@ def verified_dump(
             _require_same(expected, copy, database=database)
 
 
+def holdings(access: PostgresAccess, *, database: str, mark: Mark, work: DumpWork) -> tuple[TableDigest, ...]:
+    """What ``database`` holds, as a dump of it would say. Raises Interrupted after a signal, CoopctlError."""
+    with made_scratch(access, source=database, mark=mark, environment=work.environment) as scratch:
+        return _digests_in(access, scratch.reader, database=database, snapshot=None, work=work)
+
+
 def sweep_secrets(folder: Path) -> None:
     """Take away what a killed run left of its passfile."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -114,6 +114,26 @@ def final_dump(store: DataStore, *, place: DumpPlace, recipient: str, now: datet
     return report
 
 
+def dump_database(
+    access: PostgresAccess,
+    name: str,
+    *,
+    source: str,
+    mark: Mark,
+    files: DumpFiles,
+    recipient: x25519.Recipient,
+    work: DumpWork,
+) -> DatabaseDump:
+    """Dump the database ``source`` into ``files``, verified and encrypted, as that of ``name``.
+
+    Raises what `verified_dump` and `encrypt` raise.
+    """
+    tables: list[TableDigest] = []
+    chunks = verified_dump(access, database=source, mark=mark, work=work, expected=tables)
+    file = encrypt(chunks, name=DATABASE_FILE, files=files, recipient=recipient, stopping=work.stopping)
+    return DatabaseDump(database=name, file=file, tables=tuple(tables))
+
+
 def remains_of(store: DataStore, *, environment: Mapping[str, str]) -> Remains:
     """What is left of the data store. Raises NotOurs, Unreachable or NotPermitted."""
     with connect(store.postgres, environment=environment) as connection:
@@ -164,10 +184,15 @@ def _dump_database(
     with connect(store.postgres, environment=work.environment, database=store.database) as inside:
         # Only a superuser could restore it, here or at the recipient's; `apply` makes it again.
         drop_event_trigger(inside)
-    tables: list[TableDigest] = []
-    chunks = verified_dump(store.postgres, database=store.database, mark=store.mark, work=work, expected=tables)
-    file = encrypt(chunks, name=DATABASE_FILE, files=files, recipient=recipient, stopping=work.stopping)
-    return DatabaseDump(database=store.database, file=file, tables=tuple(tables))
+    return dump_database(
+        store.postgres,
+        store.database,
+        source=store.database,
+        mark=store.mark,
+        files=files,
+        recipient=recipient,
+        work=work,
+    )
 
 
 def _dump_bucket(

@@ -12,15 +12,12 @@ Cut off before 3, the schemas stay closed and nothing is lost; the next run make
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from pyrage import x25519
-
-from provisioner.datastore.dump_encryption import encrypt, parse_recipient
-from provisioner.datastore.dump_layout import DATABASE_FILE, dump_name
-from provisioner.datastore.dump_places import DumpFiles, DumpPlace
-from provisioner.datastore.dump_postgres import DumpWork, sweep_secrets, verified_dump
-from provisioner.datastore.final_dump import DatabaseDump, DumpReport, manifest
+from provisioner.datastore.dump_encryption import parse_recipient
+from provisioner.datastore.dump_layout import dump_name
+from provisioner.datastore.dump_places import DumpPlace
+from provisioner.datastore.dump_postgres import DumpWork, sweep_secrets
+from provisioner.datastore.final_dump import DumpReport, dump_database, manifest
 from provisioner.datastore.marks import Mark, require_own
 from provisioner.datastore.postgres import PostgresAccess
 from provisioner.datastore.postgres_connection import connect
@@ -28,9 +25,6 @@ from provisioner.datastore.postgres_members import close_schemas, drop_dumped, r
 from provisioner.datastore.postgres_row_security import drop_event_trigger
 from provisioner.naming import member_names
 from provisioner.plan.resources import PostgresMembers
-
-if TYPE_CHECKING:
-    from provisioner.datastore.dump_digests import TableDigest
 
 
 def delete_members(
@@ -53,7 +47,9 @@ def delete_members(
     files = place.begin(name, database=wanted.database)
     try:
         _close(access, wanted, members, mark=mark, dump=name, work=work)
-        database = _dumped(access, wanted, mark=mark, files=files, recipient=key, work=work)
+        database = dump_database(
+            access, wanted.database, source=wanted.database, mark=mark, files=files, recipient=key, work=work
+        )
         report = DumpReport(name=name, location=files.location, recipient=recipient, database=database, bucket=None)
         files.complete(manifest(report, created=now))
     except BaseException:
@@ -76,18 +72,3 @@ def _close(
         drop_event_trigger(inside)
         close_schemas(inside, wanted, dict.fromkeys(schemas, replace(mark, retained=True, dump=dump)))
         wait_for_writers(inside, schemas)
-
-
-def _dumped(
-    access: PostgresAccess,
-    wanted: PostgresMembers,
-    *,
-    mark: Mark,
-    files: DumpFiles,
-    recipient: x25519.Recipient,
-    work: DumpWork,
-) -> DatabaseDump:
-    tables: list[TableDigest] = []
-    chunks = verified_dump(access, database=wanted.database, mark=mark, work=work, expected=tables)
-    file = encrypt(chunks, name=DATABASE_FILE, files=files, recipient=recipient, stopping=work.stopping)
-    return DatabaseDump(database=wanted.database, file=file, tables=tuple(tables))

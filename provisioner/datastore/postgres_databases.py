@@ -141,7 +141,7 @@ def close_database(connection: Connection, name: str, *, mark: Mark) -> Fate | N
         return Fate.ABSENT
     require_own(found.mark, own=mark, what=f"the PostgreSQL database {name}")
     retrying(lambda: _revoke_all(connection, name))
-    _end_sessions(connection, name)
+    end_sessions(connection, name)
     return None
 
 
@@ -236,7 +236,8 @@ def _revoke_all(connection: Connection, name: str) -> None:
             connection.execute(statement.format(sql.Identifier(name), whom))
 
 
-def _end_sessions(connection: Connection, name: str) -> None:
+def end_sessions(connection: Connection, name: str) -> None:
+    """End all sessions of the database ``name`` but our own."""
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %(name)s AND pid <> pg_backend_pid()",
         {"name": name},

@@ -33,7 +33,7 @@ def read_deviations(connection: Connection, wanted: PostgresGrants) -> Deviation
         wanted,
         objects=objects,
         actual=actual,
-        read_only=is_past_storage(connection, wanted.storage_bytes),
+        read_only=wanted.writes_stopped or is_past_storage(connection, wanted.storage_bytes),
         exempt=frozenset({administrator}),
         closed=closed_views(connection, wanted),
     )

@@ -274,7 +274,7 @@ def _compared(
         roles=roles,
         objects=objects,
         actual=actual,
-        read_only=is_past_storage(connection, wanted.storage_bytes),
+        read_only=wanted.writes_stopped or is_past_storage(connection, wanted.storage_bytes),
         exempt=frozenset({administrator}),
     )
 

@@ -137,7 +137,7 @@ class MemoryPostgres:
             wanted,
             objects=self._objects(wanted),
             actual=self._actual(wanted),
-            read_only=self._is_past_storage(wanted),
+            read_only=self._is_read_only(wanted),
             exempt=frozenset(),
         ).sentences()
 
@@ -147,7 +147,7 @@ class MemoryPostgres:
             wanted,
             objects=self._objects(wanted),
             actual=self._actual(wanted),
-            read_only=self._is_past_storage(wanted),
+            read_only=self._is_read_only(wanted),
             exempt=frozenset(),
         )
         self.privileges[wanted.database] -= set(found.extra)
@@ -168,11 +168,11 @@ class MemoryPostgres:
         """The members, or None."""
         if wanted.database not in self.databases:
             return None
-        return self.members[wanted.database].read(wanted, mark=mark, read_only=self._is_past_storage(wanted))
+        return self.members[wanted.database].read(wanted, mark=mark, read_only=self._is_read_only(wanted))
 
     def ensure_members(self, wanted: PostgresMembers, *, mark: Mark) -> None:
         """Make the members as wanted."""
-        self.members[wanted.database].ensure(wanted, mark=mark, read_only=self._is_past_storage(wanted))
+        self.members[wanted.database].ensure(wanted, mark=mark, read_only=self._is_read_only(wanted))
 
     def retire_members(self, wanted: PostgresMembers, *, mark: Mark) -> None:
         """Close all that members have."""
@@ -192,9 +192,10 @@ class MemoryPostgres:
         size = EMPTY_DATABASE_BYTES + 1000 * sum(self.tables[database].values())
         return DatabaseUsage(size_bytes=size, sessions=0, connection_limit=found.connection_limit)
 
-    def _is_past_storage(self, wanted: PostgresGrants | PostgresMembers) -> bool:
+    def _is_read_only(self, wanted: PostgresGrants | PostgresMembers) -> bool:
         usage = self.read_usage(wanted.database)
-        return usage is not None and 0 < wanted.storage_bytes < usage.size_bytes
+        is_past_storage = usage is not None and 0 < wanted.storage_bytes < usage.size_bytes
+        return wanted.writes_stopped or is_past_storage
 
     def _objects(self, wanted: PostgresGrants) -> set[SqlObject]:
         fixed = {

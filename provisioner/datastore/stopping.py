@@ -43,9 +43,7 @@ class NeverStopped:
 def require_going_on(stopping: Stopping) -> None:
     """Raise Interrupted if a signal has come."""
     if stopping.signals:
-        raise Interrupted(
-            "interrupted while the final dump was made", why="nothing is deleted, the data store is closed"
-        )
+        raise Interrupted("interrupted while the dump was made", why="nothing is deleted; writes stay stopped")
 
 
 @contextlib.contextmanager

@@ -41,11 +41,12 @@ class OriginKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a final value came from; ``expression`` is the Jinja2 text if it was computed."""
+    """Where a final value came from; ``expression`` is the Jinja2 text if it was computed, ``text`` the value."""
 
     kind: OriginKind
     location: Location | None = None
     expression: str | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,13 @@
 """From the checked document to the frozen Cooperative, with the origin of every value."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from provisioner.descriptor.checking import plain_data
 from provisioner.descriptor.cooperative import (
     Contact,
     ContainerLimits,
@@ -89,7 +91,11 @@ class DocumentOrigins(Mapping[str, Origin]):
 
 def _origin(node: Node) -> Origin:
     expression = node.expression if isinstance(node, ScalarNode) else None
-    return Origin(kind=node.layer, location=location(node), expression=expression)
+    return Origin(kind=node.layer, location=location(node), expression=expression, text=_text(node))
+
+
+def _text(node: Node) -> str:
+    return node.text if isinstance(node, ScalarNode) else json.dumps(plain_data(node), ensure_ascii=False)
 
 
 def contact(document: ContactDocument | None) -> Contact:

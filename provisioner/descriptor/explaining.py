@@ -1,16 +1,14 @@
 """Each final value of a cooperative with where it came from."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.descriptor.checking import plain_data
 from provisioner.descriptor.cooperative import Cooperative, Origin
 from provisioner.descriptor.cooperative_document import CooperativeSpec
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import check_estate, invalid
-from provisioner.descriptor.nodes import Node, ScalarNode, leaves
+from provisioner.descriptor.nodes import Node, leaves
 from provisioner.descriptor.suggestions import did_you_mean
 from provisioner.errors import NotFound
 
@@ -59,19 +57,14 @@ def explain(estate: Estate, name: str, *, under: str | None, catalogue_names: Co
 
 def _values(cooperative: Cooperative, merged: Node) -> list[ExplainedValue]:
     order = [f"spec.{field.alias}" for field in CooperativeSpec.model_fields.values()]
-    values = [
-        ExplainedValue(path=path, value=_text(node), origin=cooperative.origins[path]) for path, node in leaves(merged)
-    ]
+    found = [(path, cooperative.origins[path]) for path, _ in leaves(merged)]
+    values = [ExplainedValue(path=path, value=origin.text, origin=origin) for path, origin in found]
     return sorted(values, key=lambda value: _rank(value.path, order))
 
 
 def _rank(path: str, order: list[str]) -> int:
     top = ".".join(path.split(".")[:2])
     return order.index(top) if top in order else -1
-
-
-def _text(node: Node) -> str:
-    return node.text if isinstance(node, ScalarNode) else json.dumps(plain_data(node), ensure_ascii=False)
 
 
 def _below(values: Sequence[ExplainedValue], under: str) -> list[ExplainedValue]:

@@ -50,6 +50,11 @@ class AppliedState:
         )
 
     @property
+    def digest(self) -> str:
+        """A digest of the choice: two states with the same one are the same state."""
+        return hashlib.sha256(json.dumps(self.choice, sort_keys=True).encode()).hexdigest()
+
+    @property
     def versions(self) -> str:
         """The solutions with their versions, for people."""
         return ", ".join(f"{one['solution']} {one['version']}" for one in self.solutions) or "no solution"
@@ -67,7 +72,7 @@ def note_begun(site: Site, target: Target) -> None:
     """Keep the charts of ``target`` and note that it is begun. Raises CoopctlError if that cannot be written."""
     if not isinstance(target.plan, CooperativePlan):
         return
-    found, state = _read(site, target.name), _state(site, target.plan)
+    found, state = _read(site, target.name), _kept(site, target.plan)
     if not found.states or found.states[0].choice != state.choice:
         _write(site, target.name, replace(found, begun=state))
 
@@ -76,11 +81,24 @@ def note_whole(site: Site, target: Target) -> None:
     """Note that all of ``target`` is applied and ready."""
     if not isinstance(target.plan, CooperativePlan):
         return
-    found, state = _read(site, target.name), _state(site, target.plan)
+    found, state = _read(site, target.name), _kept(site, target.plan)
     others = tuple(one for one in found.states if one.choice != state.choice)
     is_known = bool(found.states) and found.states[0].solutions == state.solutions and found.begun is None
     if not is_known:
         _write(site, target.name, _Record(states=(state, *others)[:KEPT_STATES]))
+
+
+def note_begun_is_whole(site: Site, name: str) -> None:
+    """Note that what was begun is applied and ready; nothing if nothing was begun."""
+    found = _read(site, name)
+    if found.begun is not None:
+        others = tuple(one for one in found.states if one.choice != found.begun.choice)
+        _write(site, name, _Record(states=(found.begun, *others)[:KEPT_STATES]))
+
+
+def newest_whole(site: Site, name: str) -> AppliedState | None:
+    """The newest state that was applied whole, or None. Raises CoopctlError if the record is damaged."""
+    return next(iter(_read(site, name).states), None)
 
 
 def forget(site: Site, name: str) -> None:
@@ -107,7 +125,7 @@ def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
     others = tuple(one for one in target.plan.resources if not isinstance(one, SolutionChart))
     home = site.folder(target.name) / UNPACKED
     shutil.rmtree(home, ignore_errors=True)
-    charts = [_chart(one, folder=_unpacked(site, one, into=home)) for one in state.solutions]
+    charts = charts_of(site, state, into=home)
     known = {one.key for one in (*others, *charts)}
     # What a chart waited for and the descriptor no longer has, such as a way out, is there no more.
     there = tuple(replace(one, depends_on=tuple(key for key in one.depends_on if key in known)) for one in charts)
@@ -116,12 +134,27 @@ def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
     return site.target_of(target.name, plan=replace(target.plan, resources=(*others, *there)))
 
 
-def _state(site: Site, plan: CooperativePlan) -> AppliedState:
+def charts_of(site: Site, state: AppliedState, *, into: Path) -> tuple[SolutionChart, ...]:
+    """The charts of ``state``, their files unpacked below ``into``. Raises CoopctlError if a record is damaged."""
+    return tuple(_chart(one, folder=_unpacked(site, one, into=into)) for one in state.solutions)
+
+
+def state_of(plan: CooperativePlan) -> AppliedState:
+    """The solutions of ``plan`` as a state; nothing is kept."""
     charts = [one for one in plan.resources if isinstance(one, SolutionChart)]
     return AppliedState(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        solutions=tuple(json.loads(json.dumps(_entry(one, archive=_kept(site, one.chart)))) for one in charts),
+        solutions=tuple(json.loads(json.dumps(_entry(one, archive=_digest(_packed(one.chart))))) for one in charts),
     )
+
+
+def _kept(site: Site, plan: CooperativePlan) -> AppliedState:
+    """The solutions of ``plan``, the files of their charts kept; the same files are kept once."""
+    for one in plan.resources:
+        if isinstance(one, SolutionChart):
+            content = _packed(one.chart)
+            site.records().create(_archive(_digest(content)), content)
+    return state_of(plan)
 
 
 def _entry(chart: SolutionChart, *, archive: str) -> dict[str, Any]:
@@ -133,20 +166,22 @@ def _chart(entry: Mapping[str, Any], *, folder: Path) -> SolutionChart:
     return SolutionChart(**{**fields, "depends_on": tuple(fields["depends_on"])}, chart=folder)
 
 
-def _kept(site: Site, chart: Path) -> str:
-    """Keep the files of ``chart``; gives the digest that they are found by. The same files are kept once."""
+def _packed(chart: Path) -> bytes:
+    """The files of ``chart`` as one record."""
     files = {path.relative_to(chart).as_posix(): path for path in sorted(chart.rglob("*")) if path.is_file()}
     packed = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
-    content = json.dumps(packed, indent=1, sort_keys=True).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    site.records().create(_archive(digest), content)
-    return digest
+    return json.dumps(packed, indent=1, sort_keys=True).encode()
+
+
+def _digest(content: bytes) -> str:
+    """What the record of a chart's files is found by."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _unpacked(site: Site, entry: Mapping[str, Any], *, into: Path) -> Path:
     digest, name = str(entry["archive"]), str(entry["solution"])
     content = site.records().read(_archive(digest))
-    if content is None or hashlib.sha256(content).hexdigest() != digest:
+    if content is None or _digest(content) != digest:
         raise CoopctlError(f"the chart of {name} that was kept beside the state is lost or damaged: {digest[:12]}")
     chart = into / digest[:12] / name
     for path, packed in _files(json.loads(content), name=name):

@@ -6,7 +6,8 @@
 3. Apply every cooperative, several at a time. Each: judge by the rules all that it would get, part with members that
    leave, take away migration Jobs that failed the last time (Pulumi makes them again), run Pulumi, take off guards what
    other field managers added, wait for the solutions' workloads, remember the fingerprint. Its solutions are noted
-   before and after, so that it can go back to them; the audit trail gets an entry before and after.
+   before and after, so that it can go back to them; the audit trail gets an entry before and after. An upgrade of
+   solutions is more than that, and goes back by itself (upgrading.py).
 
 Cut off anywhere, the same call goes on: Pulumi's state says what is done, and all that comes after it is idempotent.
 """
@@ -15,22 +16,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from provisioner.cluster.objects import open_cluster
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Report
 from provisioner.engine.fleet import Outcome, run_fleet
 from provisioner.errors import PartlyFailed
-from provisioner.naming import PLATFORM_STACK, CooperativeName, tenant_names
-from provisioner.operations.applied_solutions import AppliedState, note_begun, note_whole
+from provisioner.naming import PLATFORM_STACK
+from provisioner.operations.applied_solutions import AppliedState
 from provisioner.operations.history import Action
 from provisioner.operations.leaving import LeavingData, delete_leaving, find_leaving, require_told
-from provisioner.operations.mending import take_off_foreign_fields
-from provisioner.operations.planning import FleetOptions, remember, require_lawful, require_possible, require_same_place
+from provisioner.operations.planning import FleetOptions, require_lawful, require_possible, require_same_place
 from provisioner.operations.recording import recorded
 from provisioner.operations.site import Site, Target
 from provisioner.operations.store_places import require_settled
-from provisioner.operations.workloads import take_away_failed_jobs, wait_for_workloads
-from provisioner.plan.resources import SolutionChart
+from provisioner.operations.template_state import note_template
+from provisioner.operations.upgrading import Work, make_or_upgrade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +37,15 @@ class ApplyOptions:
     """How applying behaves; ``wait_seconds`` is how long a solution's pods may take, 0 for not waiting.
 
     ``leaving_data`` says what becomes of the data of members that leave; None: who has data does not leave.
-    ``back_to`` is the state that is gone back to, for the audit trail.
+    ``back_to`` is the state that is gone back to, for the audit trail. ``without_dump``: an upgrade that changes tables
+    keeps a copy on the server alone.
     """
 
     fleet: FleetOptions = field(default_factory=FleetOptions)
     wait_seconds: float = 600.0
     leaving_data: LeavingData | None = None
     back_to: AppliedState | None = None
+    without_dump: bool = False
 
 
 def apply_fleet(
@@ -88,13 +89,27 @@ def _apply_all(
 def apply_one(site: Site, target: Target, *, options: ApplyOptions, report: Report) -> Changes:
     """Apply one stack and give what was changed.
 
-    Raises PolicyViolated before anything is changed; PartlyFailed, StackLocked, Interrupted, TimedOut.
+    Raises PolicyViolated before anything is changed; PartlyFailed, StackLocked, Interrupted, TimedOut; UpgradeFailed
+    when the version before is back.
     """
     with recorded(site, target.name, action=Action.APPLY, plan=target.fingerprint) as outcome:
         require_lawful(site, target)
         outcome.details |= {"back to": options.back_to.versions} if options.back_to else {}
         outcome.details |= _part_with_members(site, target, options=options, report=report)
-        outcome.changes = _made_so(site, target, options=options, report=report)
+        require_same_place(site, target)
+        outcome.changes = make_or_upgrade(
+            Work(
+                site=site,
+                target=target,
+                wait_seconds=options.wait_seconds,
+                without_dump=options.without_dump,
+                environment=os.environ,
+                details=outcome.details,
+                report=report,
+            )
+        )
+        if cooperative := site.cooperatives.get(target.name):
+            note_template(site.records(), cooperative)
     return outcome.changes
 
 
@@ -107,38 +122,6 @@ def _part_with_members(site: Site, target: Target, *, options: ApplyOptions, rep
         told["members whose data are deleted"] = ", ".join(leaving.members)
         told["dump"] = delete_leaving(site, leaving, environment=os.environ, report=report)
     return told
-
-
-def _made_so(site: Site, target: Target, *, options: ApplyOptions, report: Report) -> Changes:
-    require_same_place(site, target)
-    note_begun(site, target)
-    if namespaces := _solution_namespaces(target):
-        take_away_failed_jobs(namespaces=namespaces, cluster=open_cluster(site.platform))
-    applied = site.engine.up(target.name, target.program, report=report)
-    if applied.foreign:
-        take_off_foreign_fields(applied.foreign, reader=open_cluster(site.platform))
-    if options.wait_seconds and namespaces:
-        wait_for_workloads(
-            target.name,
-            namespaces=namespaces,
-            reader=open_cluster(site.platform),
-            timeout_seconds=options.wait_seconds,
-            interruption=site.engine.interruption,
-            report=report,
-        )
-    remember(site, target)
-    if options.wait_seconds or not namespaces:
-        note_whole(site, target)
-    return applied.changes
-
-
-def _solution_namespaces(target: Target) -> tuple[str, ...]:
-    """Where the workloads of the plan's solutions are: they run in one namespace, and migrate in the other."""
-    plan = target.plan
-    if not any(isinstance(resource, SolutionChart) for resource in plan.resources):
-        return ()
-    names = tenant_names(CooperativeName(target.name), cluster=plan.cluster)
-    return (names.apps_namespace, names.data_namespace)
 
 
 def _not_begun(target: Target) -> Outcome[Changes]:

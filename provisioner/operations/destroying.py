@@ -36,6 +36,7 @@ from provisioner.operations.recording import recorded
 from provisioner.operations.room import require_room
 from provisioner.operations.site import Site
 from provisioner.operations.store_places import require_settled
+from provisioner.operations.upgrade_record import require_no_upgrade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +72,12 @@ def is_gone(site: Site, name: str) -> bool:
 def destroy(site: Site, name: str, *, delete_data: bool, environment: Mapping[str, str], report: Report) -> Destroyed:
     """Take the cooperative ``name`` away; no changes if it was gone.
 
-    Raises what `require_destroyable` and `ensure_final_dump` raise, DataStoreMoving, PartlyFailed, StackLocked.
+    Raises what `require_destroyable` and `ensure_final_dump` raise, DataStoreMoving, UpgradeUnfinished, PartlyFailed,
+    StackLocked.
     """
     require_destroyable(site, name, delete_data=delete_data)
     require_settled(site.records(), [name])
+    require_no_upgrade(site.records(), [name])
     gone = is_gone(site, name)
     require_room(site)
     require_reachable(site.platform, data_store=True)

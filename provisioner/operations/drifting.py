@@ -25,6 +25,7 @@ from provisioner.operations.planning import FleetOptions, require_same_place
 from provisioner.operations.reaching import require_reachable
 from provisioner.operations.recording import recorded
 from provisioner.operations.site import Site, Target
+from provisioner.operations.upgrade_record import require_no_upgrade
 from provisioner.plan.resources import CooperativePlan, KubernetesObject
 
 
@@ -73,6 +74,7 @@ def _drift(site: Site, target: Target, *, repair: bool, report: Report) -> Drift
 
 def _repaired(site: Site, target: Target, *, drift: Drift, report: Report) -> Drift:
     require_same_place(site, target)
+    require_no_upgrade(site.records(), [target.name])
     with recorded(site, target.name, action=Action.REPAIR, plan=target.fingerprint) as outcome:
         applied = site.engine.repair(target.name, target.program, drifted=drift.found, report=report)
         take_off_foreign_fields(applied.foreign, reader=open_cluster(site.platform))

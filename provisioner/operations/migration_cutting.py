@@ -35,6 +35,7 @@ from provisioner.operations.migrating import pass_objects
 from provisioner.operations.migration_moving import Moving, moved
 from provisioner.operations.migration_run import Report
 from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.upgrade_record import require_no_upgrade
 from provisioner.plan.addresses import address_type
 
 WIDEN, LEAD, SETTLE = "reach-target", "lead-services", "settle"
@@ -91,6 +92,7 @@ def _switch(moving: Moving) -> None:
     try:
         # Before the source's bucket is closed: the first pass may take its time.
         look_ahead(moving.cutover)
+        require_no_upgrade(tenancy.records, [str(tenancy.names.cooperative)])
         tenancy.note(moving.now(), moved=False, moving=True)
         _last_objects(moving)
         found = cut_over(replace(moving.cutover, opened=lambda: tenancy.lead(tenancy.away)))

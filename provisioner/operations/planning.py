@@ -1,7 +1,8 @@
 """What would change, for one cooperative or the whole fleet."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from provisioner.cluster.objects import open_cluster
 from provisioner.engine.changes import Changes
@@ -16,6 +17,8 @@ from provisioner.operations.reaching import require_reachable
 from provisioner.operations.room import require_room
 from provisioner.operations.site import Site, Target
 from provisioner.operations.store_places import moved_to, require_settled
+from provisioner.operations.template_state import template_notes
+from provisioner.operations.upgrade_plan import find_upgrade
 from provisioner.plan.resources import CooperativePlan
 
 
@@ -30,10 +33,14 @@ class FleetOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetPlan:
-    """The stacks that were looked at, with the fingerprint that each was looked at with, and what would change."""
+    """The stacks that were looked at, with the fingerprint that each was looked at with, and what would change.
+
+    ``notes`` say of a stack what its changes do not: that a solution is upgraded, that a template is another.
+    """
 
     targets: tuple[Target, ...]
     outcomes: tuple[Outcome[Changes], ...]
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def changes(self) -> tuple[Changes, ...]:
@@ -75,7 +82,9 @@ def plan_fleet(
         concurrency=options.concurrency,
         fail_fast=options.fail_fast,
     )
-    return FleetPlan(targets=tuple(targets), outcomes=outcomes)
+    planned = [outcome.stack for outcome in outcomes if outcome.value is not None and outcome.stack not in settled]
+    notes = {name: found for name in planned if (found := _notes(site, by_name[name]))}
+    return FleetPlan(targets=tuple(targets), outcomes=outcomes, notes=notes)
 
 
 def require_possible(site: Site, targets: Sequence[Target]) -> None:
@@ -138,6 +147,16 @@ def remember(site: Site, target: Target) -> None:
 def _previewed(site: Site, target: Target, *, report: Report) -> Changes:
     require_lawful(site, target)
     return site.engine.preview(target.name, target.program, report=report)
+
+
+def _notes(site: Site, target: Target) -> tuple[str, ...]:
+    upgrade = find_upgrade(site, target)
+    said = "after a dump of the database, with writes stopped; goes back by itself if it fails"
+    upgrades = (
+        (f"upgrades {upgrade}: {said if upgrade.migrates else 'its tables stay as they are'}",) if upgrade else ()
+    )
+    cooperative = site.cooperatives.get(target.name)
+    return (*upgrades, *(template_notes(site.records(), cooperative) if cooperative else ()))
 
 
 def _unchanged(target: Target) -> Changes:

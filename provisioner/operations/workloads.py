@@ -1,7 +1,7 @@
 """The solutions' workloads: are their pods running, and if not, why."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,8 +17,11 @@ _WAITING_REASONS_THAT_ARE_FINE = frozenset({"ContainerCreating", "PodInitializin
 
 # Set on a Job's pods by the Job controller.
 _LABEL_JOB = "batch.kubernetes.io/job-name"
-# Of a failed Job's log these last lines are told.
+# Of a failed Job's log these last lines are told, and so many are kept when an upgrade is taken back.
 _LOG_LINES = 8
+_KEPT_LOG_LINES = 10_000
+_ENDING_SECONDS = 120.0
+_ENDED = frozenset({"Succeeded", "Failed"})
 
 
 class ObjectLists(Protocol):
@@ -39,6 +42,10 @@ class Jobs(Protocol):
 
     def delete(self, *, api_version: str, kind: str, name: str, namespace: str = "") -> None:
         """Delete an object and what it owns."""
+
+
+class Cluster(ObjectLists, Jobs, Protocol):
+    """Whoever can do both: a cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +104,7 @@ def wait_for_workloads(
     while waiting := _not_ready(reader, namespaces=namespaces):
         interruption.check()
         names = ", ".join(str(item) for item in waiting)
-        if failed := [item for item in waiting if item.failed]:
-            raise PartlyFailed(
-                f"{stack}: {names}",
-                why="; ".join(_last_words(item, reader=reader) for item in failed),
-                hint=f"what ran before still runs; `coopctl apply {stack}` tries again",
-            )
+        _require_none_failed(stack, waiting, reader=reader)
         if time.monotonic() > until:
             raise TimedOut(
                 f"{stack}: not ready after {timeout_seconds:.0f} s: {names}",
@@ -115,12 +117,79 @@ def wait_for_workloads(
         time.sleep(_POLL_SECONDS)
 
 
+def require_no_failed_job(stack: str, *, namespaces: Sequence[str], reader: ObjectLists) -> None:
+    """Raise PartlyFailed for a solution's Job that failed, with the end of its log."""
+    _require_none_failed(stack, _not_ready(reader, namespaces=namespaces), reader=reader)
+
+
+def _require_none_failed(stack: str, waiting: Sequence[Workload], *, reader: ObjectLists) -> None:
+    if failed := [item for item in waiting if item.failed]:
+        raise PartlyFailed(
+            f"{stack}: {', '.join(str(item) for item in waiting)}",
+            why="; ".join(_last_words(item, reader=reader) for item in failed),
+            hint=f"what ran before still runs; `coopctl apply {stack}` tries again",
+        )
+
+
 def take_away_failed_jobs(*, namespaces: Sequence[str], cluster: Jobs) -> None:
     """Delete the solutions' Jobs that have failed: only a new one is tried again (batch/v1, Job)."""
     for namespace in namespaces:
         for job in cluster.list(api_version="batch/v1", kind="Job", namespace=namespace):
             if LABEL_SOLUTION in (job["metadata"].get("labels") or {}) and has_failed(job):
                 cluster.delete(api_version="batch/v1", kind="Job", name=job["metadata"]["name"], namespace=namespace)
+
+
+def end_jobs(*, namespaces: Sequence[str], cluster: Cluster, interruption: Interruption) -> str:
+    """End the solutions' Jobs that have not succeeded, and wait until none of their pods is at work; gives what those
+    printed. Pods of a Job that an earlier call deleted are waited for too.
+
+    Raises TimedOut if a pod does not end, Interrupted on a signal.
+    """
+    jobs = [
+        job
+        for job in read_workloads(cluster, namespaces=namespaces)
+        if job.kind == "Job" and job.solution and not job.is_ready
+    ]
+    said = [_printed(pod, of=job, reader=cluster) for job in jobs for pod in _pods_of(job, reader=cluster)]
+    for job in jobs:
+        cluster.delete(api_version="batch/v1", kind="Job", name=job.name, namespace=job.namespace)
+    until = time.monotonic() + _ENDING_SECONDS
+    while left := _at_work_without_job(cluster, namespaces=namespaces, deleted={job.name for job in jobs}):
+        interruption.check()
+        if time.monotonic() > until:
+            raise TimedOut(f"pods of a Job that was deleted do not end: {', '.join(left)}", hint="see to their node")
+        time.sleep(_POLL_SECONDS)
+    return "".join(said)
+
+
+def _at_work_without_job(reader: ObjectLists, *, namespaces: Sequence[str], deleted: Set[str]) -> list[str]:
+    """The pods whose Job is gone, or ``deleted``, and that have not come to their end."""
+    found = []
+    for namespace in namespaces:
+        jobs = reader.list(api_version="batch/v1", kind="Job", namespace=namespace)
+        there = {str(job["metadata"]["name"]) for job in jobs} - deleted
+        for pod in reader.list(api_version="v1", kind="Pod", namespace=namespace):
+            job = (pod["metadata"].get("labels") or {}).get(_LABEL_JOB)
+            if job and job not in there and (pod.get("status") or {}).get("phase") not in _ENDED:
+                found.append(str(pod["metadata"]["name"]))
+    return found
+
+
+def _pods_of(job: Workload, *, reader: ObjectLists) -> list[Mapping[str, Any]]:
+    return [
+        pod
+        for pod in reader.list(api_version="v1", kind="Pod", namespace=job.namespace)
+        if (pod["metadata"].get("labels") or {}).get(_LABEL_JOB) == job.name
+    ]
+
+
+def _printed(pod: Mapping[str, Any], *, of: Workload, reader: ObjectLists) -> str:
+    name = str(pod["metadata"]["name"])
+    try:
+        text = reader.log(namespace=of.namespace, pod=name, lines=_KEPT_LOG_LINES)
+    except (NotPermitted, Unreachable) as error:
+        text = f"its log cannot be read: {error.why or error.message}"
+    return f"pod {name}:\n{text.rstrip()}\n"
 
 
 def _not_ready(reader: ObjectLists, *, namespaces: Sequence[str]) -> list[Workload]:
@@ -130,11 +199,7 @@ def _not_ready(reader: ObjectLists, *, namespaces: Sequence[str]) -> list[Worklo
 
 def _last_words(job: Workload, *, reader: ObjectLists) -> str:
     """The end of the log of the newest pod of a failed Job, or why there is none."""
-    pods = [
-        pod
-        for pod in reader.list(api_version="v1", kind="Pod", namespace=job.namespace)
-        if (pod["metadata"].get("labels") or {}).get(_LABEL_JOB) == job.name
-    ]
+    pods = _pods_of(job, reader=reader)
     if not pods:
         return f"{job.name}: it was ended before a pod ran to its end"
     newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))

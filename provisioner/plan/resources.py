@@ -76,8 +76,9 @@ class PostgresGrants:
     DML for ``application``, SELECT for ``reader`` (existing and future objects of ``owner``), and the
     same refusal on postgres, template1 and every template database.
 
-    Past ``storage_bytes`` (0 for no limit) the application may only read, since a shared server limits no sizes. Of
-    tables with the ``member_column`` (empty: there is none) the reader sees the rows of its members alone.
+    Past ``storage_bytes`` (0 for no limit) the application may only read, since a shared server limits no sizes; so
+    too where ``writes_stopped``. Of tables with the ``member_column`` (empty: there is none) the reader sees the rows
+    of its members alone.
     """
 
     key: str
@@ -88,6 +89,7 @@ class PostgresGrants:
     migration: str
     storage_bytes: int = 0
     member_column: str = ""
+    writes_stopped: bool = False
     depends_on: tuple[str, ...] = ()
 
 
@@ -97,7 +99,8 @@ class PostgresMembers:
 
     Each has a role that cannot log in. With a ``member_column`` that role sees the member's rows of tables that all
     share; without (empty) it has a schema of its own, which beside it the application alone uses. Past
-    ``storage_bytes`` (0 for no limit) both may only read there. ``members`` are ids of the member list, sorted.
+    ``storage_bytes`` (0 for no limit), and where ``writes_stopped``, both may only read there. ``members`` are ids of
+    the member list, sorted.
     """
 
     key: str
@@ -108,6 +111,7 @@ class PostgresMembers:
     members: tuple[str, ...]
     member_column: str = ""
     storage_bytes: int = 0
+    writes_stopped: bool = False
     depends_on: tuple[str, ...] = ()
 
 

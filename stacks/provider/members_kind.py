@@ -16,7 +16,16 @@ class MembersResource:
     """A cooperative's members in its database. What holds a member's rows is never deleted: it is closed and marked."""
 
     shape = Shape(
-        fields=("database", "owner", "application", "reader", "members", "memberColumn", "storageBytes"),
+        fields=(
+            "database",
+            "owner",
+            "application",
+            "reader",
+            "members",
+            "memberColumn",
+            "storageBytes",
+            "writesStopped",
+        ),
         replaced_by=frozenset({"database"}),
     )
 
@@ -77,11 +86,12 @@ def _members(inputs: Properties) -> PostgresMembers:
         members=texts(inputs.get("members")),
         member_column=text(inputs.get("memberColumn")),
         storage_bytes=number(inputs.get("storageBytes"), default=0),
+        writes_stopped=inputs.get("writesStopped") is True,
     )
 
 
 def _state(before: Properties, *, found: MembersState) -> State:
-    names = MembersResource.shape.fields
     deviations: list[Plain] = list(found.deviations)
     members: list[Plain] = list(found.provisioned)
-    return {name: before.get(name) for name in names} | {"members": members, DEVIATIONS: deviations}
+    declared = {name: before[name] for name in MembersResource.shape.fields if name in before}
+    return declared | {"members": members, DEVIATIONS: deviations}

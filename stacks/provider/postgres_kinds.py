@@ -177,7 +177,16 @@ class GrantsResource:
     """All privileges in a tenant's database; its state says in words how they deviate."""
 
     shape = Shape(
-        fields=("database", "owner", "application", "reader", "migration", "storageBytes", "memberColumn"),
+        fields=(
+            "database",
+            "owner",
+            "application",
+            "reader",
+            "migration",
+            "storageBytes",
+            "memberColumn",
+            "writesStopped",
+        ),
         replaced_by=frozenset({"database"}),
     )
 
@@ -212,7 +221,8 @@ class GrantsResource:
 
     def _state(self, before: Properties, *, wanted: PostgresGrants, stores: Stores) -> State:
         deviations: list[Plain] = list(stores.postgres.read_deviations(wanted))
-        return {name: before.get(name) for name in self.shape.fields} | {DEVIATIONS: deviations}
+        declared = {name: before[name] for name in self.shape.fields if name in before}
+        return declared | {DEVIATIONS: deviations}
 
 
 def _role(inputs: Properties) -> PostgresRole:
@@ -268,4 +278,5 @@ def _grants(inputs: Properties) -> PostgresGrants:
         migration=text(inputs.get("migration")),
         storage_bytes=number(inputs.get("storageBytes"), default=0),
         member_column=text(inputs.get("memberColumn")),
+        writes_stopped=inputs.get("writesStopped") is True,
     )

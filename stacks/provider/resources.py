@@ -76,6 +76,7 @@ class Grants(pulumi.CustomResource):
             "migration": wanted.migration,
             "storageBytes": wanted.storage_bytes,
             "memberColumn": wanted.member_column,
+            **({"writesStopped": True} if wanted.writes_stopped else {}),
         }
         _declare(self, "coopctl:postgres:Grants", key, inputs, options)
 
@@ -92,6 +93,7 @@ class Members(pulumi.CustomResource):
             "members": sorted(wanted.members),
             "memberColumn": wanted.member_column,
             "storageBytes": wanted.storage_bytes,
+            **({"writesStopped": True} if wanted.writes_stopped else {}),
         }
         _declare(self, "coopctl:postgres:Members", key, inputs, options)
 

@@ -303,6 +303,19 @@ def test_past_its_storage_a_database_is_read_only_for_the_application(admin: Pos
     assert own_deviations(admin, tenant) == []
 
 
+def test_where_writes_are_stopped_a_database_is_read_only_for_the_application(admin: PostgresAdmin, hand: Hand) -> None:
+    tenant = new_tenant()
+    make_data_store(admin, tenant)
+    hand.make_table(tenant, rows=10)
+    stopped = tenant.grants(writes_stopped=True)
+    admin.ensure_grants(stopped)
+    assert admin.may_write(stopped) is False
+    assert "INSERT" not in "".join(admin.read_deviations(stopped))
+    admin.ensure_grants(tenant.grants())
+    assert admin.may_write(stopped) is True
+    assert own_deviations(admin, tenant) == []
+
+
 def test_an_empty_database_is_dropped_with_all_its_roles(admin: PostgresAdmin, hand: Hand) -> None:
     tenant = new_tenant()
     make_data_store(admin, tenant)

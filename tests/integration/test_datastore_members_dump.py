@@ -14,7 +14,7 @@ import pytest
 from psycopg import errors, sql
 from pyrage import x25519
 
-from provisioner.datastore import members_dump
+from provisioner.datastore import final_dump, members_dump
 from provisioner.datastore.dump_folder import FolderPlace
 from provisioner.datastore.dump_layout import DATABASE_FILE
 from provisioner.datastore.dump_postgres import DumpWork, verified_dump
@@ -168,14 +168,12 @@ def test_a_dump_that_fails_deletes_nothing_and_the_next_one_goes_on(
 
 
 def test_what_was_opened_again_since_the_dump_is_not_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = members_dump._dumped
-
     def opened(*arguments: object, **options: object) -> object:
-        report = really(*arguments, **options)  # type: ignore[arg-type]  # passed through as they came
+        report = final_dump.dump_database(*arguments, **options)  # type: ignore[arg-type]  # passed through as they came
         store.admin.ensure_members(replace(store.before, members=("m-1", "m-3")), mark=store.tenant.mark)
         return report
 
-    monkeypatch.setattr(members_dump, "_dumped", opened)
+    monkeypatch.setattr(members_dump, "dump_database", opened)
     with pytest.raises(ProblemsFound, match=r"the schema member_m_1 of .* is not deleted: it was opened again"):
         store.delete("m-1", "m-2")
     found = store.run("SELECT nspname FROM pg_namespace WHERE nspname ~ '^member_' ORDER BY 1")

@@ -45,7 +45,7 @@ PLACES = (
     "provisioner.engine.inventory:prepare",
     "pulumi.automation:LocalWorkspace.create_stack",
     "provisioner.engine.quiet:QuietStack.up",
-    "provisioner.operations.applying:remember",
+    "provisioner.operations.making:remember",
     "provisioner.operations.history:History.append",
     "cli.views.changes:show",
 )
@@ -154,7 +154,7 @@ def test_apply_killed_when_it_takes_off_foreign_fields_is_finished_by_the_same_c
     }
     mallory = ("apply", "--server-side", "--force-conflicts", "--field-manager=mallory", "-f", "-")
     walked.maker.world.kubectl(*mallory, stdin=json.dumps(opened))
-    place = "provisioner.operations.applying:take_off_foreign_fields"
+    place = "provisioner.operations.making:take_off_foreign_fields"
     process = walked.start(*APPLY, name, program=dying(place, when))
 
     require_killed(process)
@@ -175,7 +175,7 @@ def test_apply_killed_while_it_waits_for_pods_is_finished_by_the_same_command(wa
 
     kill(process, Kill.COOPCTL, folder=working_folder(walked, name))
     for when in ("before", "after"):
-        place = "provisioner.operations.applying:wait_for_workloads"
+        place = "provisioner.operations.making:wait_for_workloads"
         require_killed(walked.start(*waiting, program=dying(place, when)))
     finish(walked, *waiting, stack=name)
 

@@ -1,20 +1,24 @@
 """`coopctl apply --rollback`: a cooperative goes back to the solutions that it had, with their charts as they were."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner.engine.engine import Applied
-from provisioner.engine.events import Report
-from provisioner.errors import ExitCode
-from provisioner.plan.resources import CooperativePlan, SolutionChart
-from tests.unit.cli import without_servers
-from tests.unit.cli.without_servers import PlayedEngine, PlayedEstate, cooperative, failing, played_estate
+from provisioner.descriptor.templates import shipped_templates
+from provisioner.errors import CoopctlError, ExitCode
+from provisioner.plan.resources import SolutionChart
+from tests.unit.cli.without_servers import (
+    Behaviour,
+    PlayedEngine,
+    PlayedEstate,
+    cooperative,
+    failing,
+    played_estate,
+)
 
 CHART = """\
 apiVersion: v2
@@ -29,25 +33,11 @@ annotations:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchedEngine(PlayedEngine):
-    """An engine that keeps the plans which it was asked to make, by stack."""
-
-    plans: dict[str, CooperativePlan] = field(default_factory=dict)
-
-    def up(self, stack: str, program: Callable[[], None], *, report: Report) -> Applied:
-        """As played; the program of a cooperative holds its plan."""
-        assert isinstance(program, partial)
-        if isinstance(program.args[0], CooperativePlan):
-            self.plans[stack] = program.args[0]
-        return super().up(stack, program, report=report)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Rice:
     """The cooperative `rice`, which chose `tea` from its estate's own catalogue."""
 
     estate: PlayedEstate
-    engine: WatchedEngine
+    engine: PlayedEngine
 
     def offer(self, version: str, *, text: str = "") -> None:
         """The catalogue has this version, whose one template holds ``text``."""
@@ -81,10 +71,8 @@ def _own_values(chart: SolutionChart) -> dict[str, Any]:
 @pytest.fixture
 def rice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rice]:
     """Nothing is applied yet; the catalogue offers tea 1.0.0."""
-    monkeypatch.setattr(without_servers, "PlayedEngine", WatchedEngine)
     text = {"rice": cooperative("rice", solutions="[{name: tea}]")}
     with played_estate(tmp_path / "estate", monkeypatch, cooperatives=text) as played:
-        assert isinstance(played.engine, WatchedEngine)
         made = Rice(estate=played, engine=played.engine)
         made.offer("1.0.0")
         yield made
@@ -129,6 +117,76 @@ def test_an_upgrade_that_failed_is_taken_back_to_what_was_whole(rice: Rice) -> N
     assert rice.made()[0][0] == "2.0.0"
     assert rice.apply("--rollback") is ExitCode.DONE
     assert rice.made()[0][0] == "1.0.0"
+
+
+def test_a_new_version_that_cannot_be_made_is_taken_back_by_itself(
+    rice: Rice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rice.apply()
+    rice.offer("2.0.0")
+    rice.engine.at_up["rice"] = refusing("2.0.0")
+    capsys.readouterr()
+    assert rice.apply() is ExitCode.PARTLY_FAILED
+    assert rice.made() == [("1.0.0", "1.0.0", {})]
+    said = capsys.readouterr().err
+    assert "the upgrade tea 1.0.0 -> 2.0.0 failed; tea 1.0.0 serves again" in said
+    assert "no room for 2.0.0" in said
+    rice.offer("3.0.0")
+    assert rice.apply() is ExitCode.DONE
+    assert rice.made()[0][0] == "3.0.0"
+
+
+def test_going_back_that_was_cut_off_is_gone_on_with_and_the_failure_told(
+    rice: Rice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rice.apply()
+    rice.offer("2.0.0")
+    rice.engine.at_up["rice"] = failing("no room")
+    assert rice.apply() is ExitCode.FAILED
+    del rice.engine.at_up["rice"]
+    capsys.readouterr()
+    assert rice.apply() is ExitCode.PARTLY_FAILED
+    assert rice.made()[0][0] == "1.0.0"
+    assert "an upgrade was cut off: tea 1.0.0 -> 2.0.0 (returning)" in capsys.readouterr().err
+    assert rice.apply() is ExitCode.DONE
+    assert rice.made()[0][0] == "2.0.0"
+
+
+def test_a_plan_names_the_upgrade_and_what_another_template_changes(
+    rice: Rice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rice.apply()
+    capsys.readouterr()
+    rice.offer("2.0.0")
+    shipped = shipped_templates() / "manufacturing" / "template.yaml"
+    text = (
+        shipped.read_text().replace("version: 1.0.0", "version: 1.1.0").replace("versioning: true", "versioning: false")
+    )
+    rice.estate.world.write("tenant_templates/manufacturing/template.yaml", text)
+    rice.estate.run("plan", "rice")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "upgrades tea 1.0.0 -> 2.0.0: its tables stay as they are" in said
+    changed = "the template manufacturing 1.0.0 -> 1.1.0 changes spec.dataStore.objects.versioning: true -> false"
+    assert changed in said
+    rice.estate.run("plan", "rice", "-o", "json")
+    stacks = {one["stack"]: one for one in json.loads(capsys.readouterr().out)["stacks"]}
+    assert stacks["rice"]["notes"][1] == changed
+    rice.apply()
+    capsys.readouterr()
+    rice.estate.run("plan", "rice", "--refresh", "-o", "json")
+    stacks = {one["stack"]: one for one in json.loads(capsys.readouterr().out)["stacks"]}
+    assert "notes" not in stacks["rice"]
+
+
+def refusing(version: str) -> Behaviour:
+    """What an engine does that cannot make this version of a chart."""
+
+    def refuse(engine: PlayedEngine) -> None:
+        charts = [one for one in engine.plans["rice"].resources if isinstance(one, SolutionChart)]
+        if any(chart.version == version for chart in charts):
+            raise CoopctlError(f"no room for {version}")
+
+    return refuse
 
 
 def test_changed_values_and_a_chart_that_was_changed_under_its_version_come_back_too(rice: Rice) -> None:

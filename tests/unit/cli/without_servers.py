@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from provisioner.engine.interruption import Interruption
 from provisioner.engine.settings import EngineSettings
 from provisioner.engine.state import stacks_folder
 from provisioner.errors import CoopctlError, ExitCode
-from provisioner.operations import applying, planning
+from provisioner.operations import making, planning, upgrading
+from provisioner.plan.resources import CooperativePlan
 from provisioner.toolchain import Toolchain
 from tests.unit.descriptor.worlds import COOPERATIVE, World, world
 from tests.unit.plan import builders
@@ -39,6 +41,8 @@ contexts: [{{name: here, context: {{cluster: c, user: u}}}}]
 clusters: [{{name: c, cluster: {{server: "https://127.0.0.1:{port}"}}}}]
 users: [{{name: u, user: {{}}}}]
 """
+# Set on a Job's pods by the Job controller.
+LABEL_JOB = "batch.kubernetes.io/job-name"
 Behaviour = Callable[["PlayedEngine"], None]
 
 
@@ -66,12 +70,13 @@ def raising(failure: Exception) -> Behaviour:
 class PlayedEngine(Engine):
     """An engine without Pulumi: what it would change is given by stack, and so is what goes wrong at ``up``.
 
-    ``called`` lists what it was asked to do.
+    ``called`` lists what it was asked to do, ``plans`` holds the last plan of each cooperative that it made.
     """
 
     changes: dict[str, Changes] = field(default_factory=dict)
     at_up: dict[str, Behaviour] = field(default_factory=dict)
     called: list[tuple[str, str]] = field(default_factory=list)
+    plans: dict[str, CooperativePlan] = field(default_factory=dict)
 
     def preview(self, stack: str, program: Callable[[], None], *, report: Report) -> Changes:
         """What is given, or one resource to create."""
@@ -82,7 +87,8 @@ class PlayedEngine(Engine):
 
     def up(self, stack: str, program: Callable[[], None], *, report: Report) -> Applied:
         """Do what is given for ``stack``, then write its state."""
-        del program
+        if isinstance(program, partial) and isinstance(program.args[0], CooperativePlan):
+            self.plans[stack] = program.args[0]
         self.called.append(("up", stack))
         report(StackStarted(stack=stack, verb=Verb.APPLY))
         self.at_up.get(stack, _nothing)(self)
@@ -116,6 +122,24 @@ class PlayedCluster:
         """The objects of a kind in a namespace."""
         del api_version
         return [item for item in self.objects.get(kind, []) if item["metadata"].get("namespace") == namespace]
+
+    def log(self, *, namespace: str, pod: str, lines: int) -> str:
+        """What the pod is told to have printed, in the annotation ``log``."""
+        del lines
+        found = self.get(api_version="v1", kind="Pod", name=pod, namespace=namespace)
+        return str(found["metadata"]["annotations"]["log"]) if found else ""
+
+    def delete(self, *, api_version: str, kind: str, name: str, namespace: str = "") -> None:
+        """Delete an object, and with a Job its pods."""
+        del api_version
+
+        def stays(item: Mapping[str, Any]) -> bool:
+            return bool(item["metadata"]["name"] != name or item["metadata"].get("namespace") != namespace)
+
+        self.objects[kind] = [item for item in self.objects.get(kind, []) if stays(item)]
+        if kind == "Job":
+            pods = self.objects.get("Pod", [])
+            self.objects["Pod"] = [one for one in pods if one["metadata"]["labels"].get(LABEL_JOB) != name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +183,7 @@ def played_estate(
         monkeypatch.setattr(site, "_engine", lambda *_, **__: ((), engine))
         tool = _tool_that_says_nothing(local)
         monkeypatch.setattr(Toolchain, "ensure", lambda _, names, **__: dict.fromkeys(names, tool))
-        for module in (planning, applying):
+        for module in (planning, making, upgrading):
             monkeypatch.setattr(module, "open_cluster", lambda _: cluster)
         yield PlayedEstate(world=made, engine=engine, cluster=cluster)
 

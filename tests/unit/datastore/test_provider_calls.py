@@ -115,6 +115,8 @@ def test_a_password_that_was_changed_by_hand_is_seen_and_set_back(world: World) 
         ("coopctl:postgres:Database", DATABASE, {"connectionLimit": 9}),
         ("coopctl:postgres:Database", DATABASE, {"owner": "another_owner"}),
         ("coopctl:postgres:Grants", GRANTS, {"storageBytes": 10**9}),
+        ("coopctl:postgres:Grants", GRANTS | {"writesStopped": True}, {"writesStopped": False}),
+        ("coopctl:postgres:Members", MEMBERS | {"writesStopped": True}, {"writesStopped": False}),
         ("coopctl:postgres:Members", MEMBERS, {"members": ["m-1", "m-2", "m-3"]}),
         ("coopctl:postgres:Members", MEMBERS, {"members": ["m-2"]}),
         ("coopctl:postgres:Members", MEMBERS, {"memberColumn": "member_id"}),

@@ -13,9 +13,11 @@ from provisioner.engine.events import unheard
 from provisioner.engine.interruption import Interruption
 from provisioner.errors import CoopctlError, NotFound, NotPermitted, PartlyFailed, TimedOut, Unreachable
 from provisioner.naming import LABEL_SOLUTION, ClusterId, CooperativeName, CooperativeUid
+from provisioner.operations import workloads
 from provisioner.operations.health import Readers, read_health
 from provisioner.operations.reaching import api_server, require_reachable
 from provisioner.operations.workloads import (
+    end_jobs,
     pod_problems,
     read_workloads,
     take_away_failed_jobs,
@@ -141,6 +143,26 @@ def test_only_solutions_jobs_that_failed_are_taken_away() -> None:
     cluster = FakeCluster(Job=[migration("Failed")])
     take_away_failed_jobs(namespaces=("n",), cluster=cluster)
     assert cluster.deleted == ["migration"]
+
+
+def test_jobs_that_have_not_succeeded_are_ended_and_what_they_printed_is_kept() -> None:
+    pod = job_pod("migration-1", made="") | {"status": {"phase": "Failed"}}
+    cluster = FakeCluster(Job=[migration("Failed")], Pod=[pod], logs={"migration-1": "no such table\n"})
+    assert end_jobs(namespaces=("n",), cluster=cluster, interruption=Interruption()) == (
+        "pod migration-1:\nno such table\n"
+    )
+    assert cluster.deleted == ["migration"]
+
+
+@pytest.mark.parametrize("jobs", [[], ["Failed"]])
+def test_no_pod_of_a_job_that_was_deleted_now_or_before_is_left_at_work(
+    jobs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workloads, "_ENDING_SECONDS", 0.0)
+    pod = job_pod("migration-1", made="") | {"status": {"phase": "Running"}}
+    cluster = FakeCluster(Job=[migration(one) for one in jobs], Pod=[pod], logs={"migration-1": ""})
+    with pytest.raises(TimedOut, match="do not end: migration-1"):
+        end_jobs(namespaces=("n",), cluster=cluster, interruption=Interruption())
 
 
 def wait(cluster: "FakeCluster") -> None:
