@@ -193,8 +193,7 @@ def test_the_account_default_comes_again_and_gives_pods_no_token_meanwhile(guard
 
     found = until(again, seconds=CONTROLLERS_SECONDS, what="the account default, made by Kubernetes")
     assert "automountServiceAccountToken" not in found
-    pod = accepted.pod()
-    pod["metadata"]["namespace"] = f"{tenant}-apps"
+    pod = accepted.pod_of_another(tenant)
     del pod["spec"]["automountServiceAccountToken"]
     answer = until(
         lambda: _answered_for_its_account(guarded, pod), seconds=CONTROLLERS_SECONDS, what="an answer about the pod"
@@ -234,8 +233,7 @@ def test_a_pod_that_a_stricter_rule_would_refuse_now_can_still_be_labelled_and_d
     guarded.apply(tenant_plan(cooperative(tenant)))
     namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{tenant}-apps"}}
     _except(guarded, namespace, "image-digest")
-    pod = accepted.pod("tagged")
-    pod["metadata"]["namespace"] = f"{tenant}-apps"
+    pod = accepted.pod_of_another(tenant, "tagged")
     pod["metadata"]["finalizers"] = ["example.kr/kept"]
     pod["spec"]["containers"][0]["image"] = f"{accepted.REGISTRY}/coopctl/portal:1"
     del pod["spec"]["volumes"][1]
@@ -265,8 +263,7 @@ def test_a_namespace_that_lost_its_facts_lets_nothing_in(guarded: GuardedCluster
     tenant = "factless"
     guarded.apply(tenant_plan(cooperative(tenant)))
     namespace: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{tenant}-apps"}}
-    pod = accepted.pod()
-    pod["metadata"]["namespace"] = f"{tenant}-apps"
+    pod = accepted.pod_of_another(tenant)
     assert guarded.try_create(pod, by=guarded.admin).ok
     guarded.admin.merge(guarded.path(namespace), {"metadata": {"annotations": {"coopctl.dev/registries": None}}})
     answer = until(

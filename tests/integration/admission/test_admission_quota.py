@@ -54,8 +54,7 @@ def test_every_kind_that_can_be_made_in_a_namespace_is_counted(guarded: GuardedC
 
 def pod(name: str, *, priority: str | None = None, amounts: Manifest | None = None) -> Manifest:
     """A pod of one container."""
-    made = accepted.pod(name)
-    made["metadata"]["namespace"] = NAMESPACE
+    made = accepted.pod_of_another(CROWDED, name)
     spec = made["spec"]
     spec["initContainers"], spec["volumes"] = [], []
     spec["priorityClassName"] = priority or spec["priorityClassName"]

@@ -118,6 +118,15 @@ def pod(name: str = "ledger") -> Object:
     return made
 
 
+def pod_of_another(tenant: str, name: str = "ledger") -> Object:
+    """The same pod in the applications' namespace of another ``tenant``, whose domain is another."""
+    made = pod(name)
+    made["metadata"]["namespace"] = f"{tenant}-apps"
+    kept = made["metadata"]["annotations"].items()
+    made["metadata"]["annotations"] = {key: value for key, value in kept if DOMAIN not in key}
+    return made
+
+
 def deployment() -> Object:
     """A Deployment of such pods."""
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": "ledger"}}, "template": _template()}
