@@ -5,6 +5,7 @@ statements of the tables' owner, and its Job ends as a test says.
 """
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from pyrage import x25519
 from cli.wiring import open_toolchain
 from provisioner.datastore.credentials import Secret
 from provisioner.datastore.marks import Mark
-from provisioner.datastore.postgres_copies import changed_name, copy_name
+from provisioner.datastore.postgres_connection import connect
+from provisioner.datastore.postgres_copies import changed_name, copy_name, drop_changed, drop_copy
 from provisioner.descriptor.endpoints import embedded_files
 from provisioner.errors import ExitCode
 from provisioner.naming import LABEL_SOLUTION
@@ -32,7 +34,7 @@ from provisioner.plan.resources import (
 )
 from provisioner.toolchain import Toolchain
 from tests.conftest import Servers
-from tests.data_stores import postgres_of, session
+from tests.data_stores import postgres_access_of, postgres_of, session
 from tests.integration.engine.tea import CHART, JOB
 from tests.unit.cli.without_servers import LABEL_JOB, PlayedEngine, PlayedEstate, cooperative, played_estate
 
@@ -234,6 +236,9 @@ def tea(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         made.pour(1)
         yield made
         admin = postgres_of(servers)
+        with connect(postgres_access_of(servers), environment=os.environ) as connection:
+            drop_copy(connection, mark=made.mark)
+            drop_changed(connection, mark=made.mark)
         admin.retire_database(DATABASE, mark=made.mark, delete_data=True)
         for one in made.plan.resources:
             if isinstance(one, PostgresRole):
