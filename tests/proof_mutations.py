@@ -152,6 +152,7 @@ _WEAKER: dict[tuple[type, str], Callable[[Any], Any]] = {
     (PostgresGrants, "member_column"): lambda _: "",
     **{(PostgresMembers, name): lambda name: f"{name}_2" for name in ("database", "owner")},
     **{(PostgresMembers, name): lambda _: "proved_rice_owner" for name in ("application", "reader")},
+    **{(kind, "writes_stopped"): lambda stopped: not stopped for kind in (PostgresGrants, PostgresMembers)},
     (PostgresMembers, "members"): lambda members: (*members, "somebody"),
     (PostgresMembers, "storage_bytes"): lambda _: 0,
     (PostgresMembers, "member_column"): lambda _: "",

@@ -57,8 +57,10 @@ def part_lacks(part: StorePart, *, tenant: ProvenTenant) -> Iterator[str]:
             yield from _database_lacks(part, tenant=tenant)
         case PostgresGrants():
             yield from _grants_lack(part, tenant=tenant)
+            yield from _stop_lacks(part)
         case PostgresMembers():
             yield from _members_lack(part, tenant=tenant)
+            yield from _stop_lacks(part)
         case ObjectsBucket():
             yield from _named(part.name, names.bucket)
             yield from _named(part.identity, "" if tenant.terms.rotation else names.objects_identity)
@@ -86,6 +88,11 @@ def _fence_lacks(part: PostgresRole | ObjectsBucket, *, moved: bool) -> Iterator
         yield "it is fenced, and the data store is at home"
     elif moved and not part.fenced:
         yield "it is not fenced, and the data store has moved away"
+
+
+def _stop_lacks(part: PostgresGrants | PostgresMembers) -> Iterator[str]:
+    if part.writes_stopped:
+        yield "writes are stopped, as only an upgrade does, and none is proved in its middle"
 
 
 def _role_lacks(role: PostgresRole, *, names: TenantNames, store: PostgresStore) -> Iterator[str]:

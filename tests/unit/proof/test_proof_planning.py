@@ -219,4 +219,4 @@ def test_an_operator_s_rights_decide_what_it_attacks_with() -> None:
     made = object_attempts(TENANT, rights=one, neighbours=[])
     by_operator = [item for item in made if item.about.who == "operator rice-operator"]
     rules = {item.about.guard.rule for item in by_operator if item.about.guard}
-    assert rules == {"", "external-addresses", "published-names", "service-type"}
+    assert rules == {"", "external-addresses", "published-names", "service-annotations", "service-type"}
