@@ -71,7 +71,7 @@ spec:
         runAsUser: 65532
         seccompProfile: {type: RuntimeDefault}
 """
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 300.0
 POLL_SECONDS = 0.2
 
 

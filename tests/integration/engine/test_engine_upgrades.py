@@ -69,7 +69,7 @@ def test_an_upgrade_that_fails_half_way_is_taken_back_and_the_next_one_succeeds(
     tea.offer("2.0.0")
     assert "upgrades tea 1.0.0 -> 2.0.0: after a dump" in tea.estate.done("plan", tea.name)
     process = tea.start()
-    tea.wait_for_pod("2.0.0")
+    assert tea.wait_for_pod("2.0.0", among=lambda: process.poll() is None), process.communicate()
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         tea.pour(2)
 
