@@ -113,11 +113,14 @@ class Engine:
     def destroy(self, stack: str, program: Program, *, report: Report) -> Changes:
         """Take away all that the stack has made, and the stack. Raises PartlyFailed if some resources remain."""
         with self._changing(stack, verb=Verb.DESTROY, program=program, report=report) as (listener, run):
-            run(
-                lambda pulumi: pulumi.destroy(
-                    on_event=listener, refresh=True, run_program=True, parallel=_PARALLEL, suppress_progress=True
+            found = self.checkpoint(stack)
+            # Of an empty state Pulumi would make the program's providers, and leave them there.
+            if found is None or found.holds_anything:
+                run(
+                    lambda pulumi: pulumi.destroy(
+                        on_event=listener, refresh=True, run_program=True, parallel=_PARALLEL, suppress_progress=True
+                    )
                 )
-            )
             run(lambda pulumi: pulumi.workspace.remove_stack(stack))
             return listener.changes()
 

@@ -83,7 +83,7 @@ def test_a_cache_of_somebody_else_is_told_with_the_remedy(user: OrdinaryUser) ->
     remedies = {finding["found"]: finding["remedy"] for finding in json.loads(done.stdout)["findings"]}
     remedy = remedies[f"{closed}/coopctl/toolchain cannot be written"]
     assert remedy == "set XDG_CACHE_HOME to a folder of your own that can be written"
-    assert refused.returncode == ExitCode.FAILED
+    assert refused.returncode == ExitCode.NOT_PERMITTED
     assert "set XDG_CACHE_HOME to a folder of your own" in refused.stderr
 
 

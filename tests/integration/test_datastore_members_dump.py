@@ -123,7 +123,7 @@ def test_while_the_dump_is_made_the_application_is_kept_out_of_what_leaves(
                 continue
         return really(*arguments, **options)  # type: ignore[arg-type]  # passed through as they came
 
-    monkeypatch.setattr(members_dump, "verified_dump", looked_at)
+    monkeypatch.setattr(final_dump, "verified_dump", looked_at)
     store.delete("m-1")
     assert seen == ["DELETE FROM member_m_3.files"]
 
@@ -154,7 +154,7 @@ def test_a_dump_that_fails_deletes_nothing_and_the_next_one_goes_on(
         raise ProblemsFound("the copy differs")
 
     with monkeypatch.context() as patch:
-        patch.setattr(members_dump, "verified_dump", fail)
+        patch.setattr(final_dump, "verified_dump", fail)
         with pytest.raises(ProblemsFound):
             store.delete("m-1", "m-2")
     with pytest.raises(UsageError):
