@@ -3,6 +3,7 @@
 Every moment is tried where Pulumi and cluster are played, which is quick: tests/integration/test_upgrading.py.
 """
 
+import itertools
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -34,12 +35,13 @@ PLACES_OF_RETURNING = (
     "provisioner.operations.upgrading:going_back",
     "provisioner.operations.upgrading:_done",
 )
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
 def tea(cli_estate: CliEstate) -> TeaEstate:
     """Tea 1.0.0 is applied and has written a row."""
-    made = TeaEstate(estate=cli_estate, name="tea-makers")
+    made = TeaEstate(estate=cli_estate, name=f"tea-{next(_numbers)}")
     made.brew("1.0.0")
     return made
 
