@@ -9,7 +9,7 @@ from datetime import datetime
 
 from provisioner.errors import NotOurs
 from provisioner.migration.journal_entries import Phase
-from provisioner.migration.objects_report import ObjectsReport, summary
+from provisioner.migration.objects_report import ObjectsReport
 from provisioner.migration.objects_verification import Verifying
 from provisioner.migration.postgres_rollback import rehearse_return
 from provisioner.operations.migration_fences import is_switched, require_before_cutover
@@ -44,11 +44,7 @@ def _switched(site: MigrationSite, *, now: Callable[[], datetime], report: Repor
             objects = _objects(moving)
             postgres = rehearse_return(moving.cutover) if moving.run.online else None
             found = Verification(migration=site.migration.name, postgres=postgres, objects=objects)
-            result["clean"] = not found.differences
-            result["differences"] = len(found.differences)
-            result["objects"] = summary(objects)
-            if postgres is not None:
-                result["postgres"] = postgres.summary()
+            result.update(found.summary())
         return found
 
 

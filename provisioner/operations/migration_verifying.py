@@ -18,6 +18,7 @@ from provisioner.migration.postgres_following import nudge
 from provisioner.migration.postgres_report import VerificationReport
 from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_verification import rehearse_verification
+from provisioner.migration.redaction import Json
 from provisioner.migration.steps import CopyTables, RehearseVerification
 from provisioner.migration.surveyed import read_kept_catalogue
 from provisioner.operations.migrating import catch_up, pass_objects
@@ -40,6 +41,15 @@ class Verification:
         """Every difference in words."""
         return (*(self.postgres.differences if self.postgres else ()), *map(str, self.objects.differences))
 
+    def summary(self) -> dict[str, Json]:
+        """How it came out, for the journal."""
+        return {
+            "clean": not self.differences,
+            "differences": len(self.differences),
+            "objects": summary(self.objects),
+            **({"postgres": self.postgres.summary()} if self.postgres is not None else {}),
+        }
+
 
 def verified(run: OpenRun, *, now: Callable[[], datetime]) -> Verification:
     """Compare what ``run`` has copied, and record how it came out."""
@@ -52,11 +62,7 @@ def verified(run: OpenRun, *, now: Callable[[], datetime]) -> Verification:
         objects = _objects(run, now=now)
         postgres = _postgres(run) if run.online else None
         found = Verification(migration=name, postgres=postgres, objects=objects)
-        result["clean"] = not found.differences
-        result["differences"] = len(found.differences)
-        result["objects"] = summary(objects)
-        if postgres is not None:
-            result["postgres"] = postgres.summary()
+        result.update(found.summary())
     return found
 
 
