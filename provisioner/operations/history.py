@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from provisioner.datastore.records import Records
+from provisioner.datastore.records import FileRecords, Records
 from provisioner.errors import CoopctlError
 
 _FOLDER = "history"
@@ -154,11 +154,8 @@ class History:
         return hmac.digest(passphrase, _KEY_PURPOSE, "sha256")
 
     def _remember(self, stack: str, *, number: int, digest: str) -> None:
-        file = self.work / stack / _LAST_SEEN
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".new")
-        temporary.write_text(json.dumps({"number": number, "digest": digest}) + "\n")
-        temporary.replace(file)
+        seen = json.dumps({"number": number, "digest": digest}) + "\n"
+        FileRecords(root=self.work / stack).write(_LAST_SEEN, seen.encode())
 
     def _cut_off(self, stack: str, *, found: Sequence[str]) -> Iterator[str]:
         try:
