@@ -8,6 +8,7 @@ from types import MappingProxyType
 from psycopg import sql
 
 from provisioner.datastore.postgres_connection import Connection, Query, rows, scalar
+from provisioner.datastore.postgres_row_security import EVENT_TRIGGER
 from provisioner.migration.postgres_facts import (
     FiringTrigger,
     ForeignTransaction,
@@ -35,6 +36,10 @@ SETTINGS = (
 )
 COLLATION_VERSION_SINCE = 150000
 SUBSCRIPTION_RIGHT_SINCE = 160000
+# The one that secures the rows of members goes with them, and is no surprise to anybody.
+_EVENT_TRIGGERS = sql.SQL("SELECT evtname::text FROM pg_event_trigger WHERE evtname <> {} ORDER BY 1").format(
+    EVENT_TRIGGER
+)
 _SLOT_NAMES = "SELECT slot_name::text FROM pg_replication_slots WHERE database = current_database() ORDER BY 1"
 
 _FREE = """
@@ -117,7 +122,7 @@ def survey_source(connection: Connection) -> SourceFacts:
         sequences=sequences,
         materialised_views=views,
         firing_triggers=_firing_triggers(connection),
-        event_triggers=_names(connection, "SELECT evtname::text FROM pg_event_trigger ORDER BY 1"),
+        event_triggers=_names(connection, _EVENT_TRIGGERS),
         publications=_names(connection, "SELECT pubname::text FROM pg_publication ORDER BY 1"),
         subscriptions=_subscriptions(connection),
         slots=_names(connection, _SLOT_NAMES),

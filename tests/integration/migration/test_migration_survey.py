@@ -74,6 +74,17 @@ def test_a_transaction_in_another_database_is_named(source_server: PostgresServe
         assert (other.database, busy.info.backend_pid) in [(one.database, one.pid) for one in found]
 
 
+def test_event_triggers_are_found_but_the_one_that_secures_the_rows_of_members(source_server: PostgresServer) -> None:
+    watched = source_server.new_database("watched")
+    with session(watched) as connection:
+        connection.execute(
+            "CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;"
+            "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION watch();"
+            "CREATE EVENT TRIGGER coopctl_member_rows ON ddl_command_end EXECUTE FUNCTION watch()"
+        )
+        assert survey_source(connection).event_triggers == ("watch",)
+
+
 def test_the_target_tells_what_it_offers(target_server: PostgresServer) -> None:
     empty = target_server.new_database("empty")
     with session(empty) as connection:
