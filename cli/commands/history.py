@@ -18,12 +18,13 @@ def history(*, name: str, limit: int | None, estate_path: Path | None, output: s
 
     The whole trail is verified: entries that were changed, taken away or put in are named, and the exit code is 11.
     """
-    from cli.site import open_site
+    from cli import wiring
     from cli.views import trail
     from provisioner.errors import NotFound
     from provisioner.operations.recording import open_history
 
-    found = open_history(open_site(estate_path, names=())).read(name)
+    estate = wiring.open_estate(estate_path)
+    found = open_history(estate, platform=wiring.open_platform(estate)).read(name)
     if not found.entries and not found.problems:
         raise NotFound(f"nothing was done to {name} yet", hint="`coopctl status --all` shows what is applied")
     trail.show(found, limit=limit, output=output)

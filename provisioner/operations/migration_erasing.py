@@ -30,7 +30,6 @@ from provisioner.datastore.erasure import (
 )
 from provisioner.datastore.records import Records, open_records
 from provisioner.engine.lease import leased
-from provisioner.engine.settings import engine_folder
 from provisioner.errors import NotFound, ProblemsFound
 from provisioner.migration import journal
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind
@@ -39,12 +38,12 @@ from provisioner.migration.postgres_sides import session
 from provisioner.migration.redaction import Json
 from provisioner.migration.steps import OpenTarget
 from provisioner.operations.dumping import KnownDump, data_store_of, require_dumps, settle_dump, take_final_dump
-from provisioner.operations.history import Action, History
+from provisioner.operations.history import Action
 from provisioner.operations.migration_finalising import dumping_of
 from provisioner.operations.migration_run import Report, Told, recorded_step
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_tenancy import lease_folder
-from provisioner.operations.recording import recorded_in
+from provisioner.operations.recording import open_history, recorded_in
 from provisioner.operations.store_places import StoreRecord, read_place, write_place
 
 DUMP, INVENTORY, DELETE, PROOF = "final-dump", "inventory", "delete", "look-again"
@@ -100,7 +99,12 @@ def erase_source(site: MigrationSite, *, now: Callable[[], datetime], early: boo
     with (
         journal.writing(site.files.journal, migration=site.migration.name, clock=now, secrets=site.secrets) as written,
         leased(lease_folder(site), stack=site.tenant.stack, say=say),
-        recorded_in(_history(site), site.tenant.stack, estate=site.estate.root, action=Action.ERASE) as outcome,
+        recorded_in(
+            open_history(site.estate, platform=site.platform),
+            site.tenant.stack,
+            estate=site.estate.root,
+            action=Action.ERASE,
+        ) as outcome,
     ):
         written.begin(RunKind.ERASURE, fingerprint="")
         proof = _erased(site, written, now=now, report=report, say=say)
@@ -240,11 +244,6 @@ def _note_erased(records: Records, cooperative: str) -> None:
     found = read_place(records, cooperative)
     if found is not None:
         write_place(records, cooperative, replace(found, place=replace(found.place, erased=True)))
-
-
-def _history(site: MigrationSite) -> History:
-    state = site.platform.state
-    return History(records=_records(site), passphrase_file=state.passphrase_file, work=engine_folder(site.estate.local))
 
 
 def _records(site: MigrationSite) -> Records:

@@ -8,7 +8,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from provisioner.datastore.records import open_records
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.platform import Platform
 from provisioner.engine.changes import Changes
+from provisioner.engine.settings import engine_folder
 from provisioner.errors import CoopctlError, Interrupted
 from provisioner.operations.authorship import author
 from provisioner.operations.history import Action, Ending, Event, History
@@ -23,10 +27,14 @@ class Recorded:
     details: dict[str, str] = field(default_factory=dict)
 
 
-def open_history(site: Site) -> History:
-    """The audit trails of the estate's stacks."""
-    settings = site.engine.settings
-    return History(records=site.records(), passphrase_file=settings.passphrase_file, work=settings.work)
+def open_history(estate: Estate, *, platform: Platform) -> History:
+    """The audit trails of the stacks of ``estate``; no tool is needed to read them."""
+    state = platform.state
+    return History(
+        records=open_records(state.url, credentials_file=state.credentials_file),
+        passphrase_file=state.passphrase_file,
+        work=engine_folder(estate.local),
+    )
 
 
 @contextlib.contextmanager
@@ -36,7 +44,9 @@ def recorded(site: Site, stack: str, *, action: Action, plan: str = "") -> Itera
     ``plan`` is the plan's fingerprint. What cannot be recorded is not begun.
     """
     site.engine.ensure_passphrase()
-    with recorded_in(open_history(site), stack, estate=site.estate.root, action=action, plan=plan) as outcome:
+    with recorded_in(
+        open_history(site.estate, platform=site.platform), stack, estate=site.estate.root, action=action, plan=plan
+    ) as outcome:
         yield outcome
 
 
