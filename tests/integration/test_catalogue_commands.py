@@ -13,8 +13,10 @@ from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonS
 from cli import main, wiring
 from provisioner.catalogue import images_lock
 from provisioner.catalogue.images.sbom import Component, write_sbom
+from provisioner.descriptor.endpoints import embedded_files, write_endpoints
 from provisioner.errors import ExitCode
 from tests.bad_charts.changing import good_chart
+from tests.free_ports import claimed_endpoints
 from tests.unit.plan import builders
 from tests.unit.plan.pilots import PILOT
 
@@ -279,6 +281,8 @@ def test_mirror_without_mirrors_names_the_remedy(estate: Path, capsys: pytest.Ca
 
 
 def test_a_registry_that_does_not_answer_is_no_finding(estate: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # By default it would be where another estate's embedded platform may have its own.
+    write_endpoints(claimed_endpoints(), files=embedded_files(estate))
     for arguments in (("verify",), ("mirror", "--to", "127.0.0.1:9")):
         assert run(*arguments, "--estate", str(estate)) is ExitCode.FAILED
         assert "does not answer" in capsys.readouterr().err
