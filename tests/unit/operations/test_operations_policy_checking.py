@@ -86,8 +86,34 @@ def test_what_a_chart_brings_is_judged_like_a_tenant_and_by_the_rules_for_charts
     }
     hook = config_map("hook", annotations={"helm.sh/hook": "test"})
     verdict = held(policy, hook, service(type="NodePort"), config_map()).verdict(plan())
-    assert found(verdict) == [("own-peers", "out"), ("chart-hooks", "hook"), ("service-type", "web")]
+    broken = [("own-peers", "out"), ("chart-flows", "out"), ("chart-hooks", "hook"), ("service-type", "web")]
+    assert found(verdict) == broken
     assert {one.maker for one in verdict.violations} == {Maker.CHART}
+
+
+@pytest.mark.parametrize(
+    ("part", "label", "refused"),
+    [
+        ("apps", "portal", False),
+        ("apps", "ledger", True),
+        ("apps", "", True),
+        ("apps", None, True),
+        ("data", None, False),
+        ("data", "portal", False),
+        ("data", "ledger", True),
+    ],
+)
+def test_a_chart_s_pods_bear_the_label_of_their_own_solution(part: str, label: str | None, refused: bool) -> None:
+    labels = {} if label is None else {"coopctl.dev/solution": label}
+    made = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "job", "namespace": f"{NAME}-{part}"},
+        "spec": {"template": {"metadata": {"labels": labels}}},
+    }
+    verdict = held(made).verdict(plan())
+    paths = [one.path for one in verdict.violations if one.rule.id in {"chart-pods", "solution-label"}]
+    assert paths == (["spec.template.metadata.labels"] if refused else [])
 
 
 def test_a_builder_s_object_that_was_weakened_is_found_with_its_descriptor() -> None:
