@@ -169,7 +169,8 @@ class _Solution:
 
     def _is(self, peer: Manifest) -> bool:
         if "ipBlock" in peer:
-            return not self.surely and _may_hold_pods(peer["ipBlock"], network=self.network)
+            # Where no pod's address is known, the gates between namespaces judge every block.
+            return bool(self.network.pods) and not self.surely and _may_hold_pods(peer["ipBlock"], network=self.network)
         labels = self.network.namespaces.get(self.namespace, {LABEL_NAMESPACE: self.namespace})
         if "namespaceSelector" in peer and not selects(peer["namespaceSelector"], labels):
             return False
