@@ -101,18 +101,11 @@ def test_solutions_of_one_server_need_no_flow_and_no_details() -> None:
 
 
 def test_no_two_pairs_share_a_policy_though_their_names_run_together() -> None:
-    names = ("a", "a-b", "b-c", "c")
+    pairs = {"a": ("b-c",), "a-b": ("c",), "b-c": (), "c": ()}
     serving = integrated.CATALOGUE.solution("ledger").serves
-    catalogue = replace(
-        integrated.CATALOGUE,
-        solutions={one: integrated.solution(one, serves=serving, integrates=("b-c", "c")) for one in names},
-    )
-    choices = (
-        SolutionChoice(name="a", integrates=("b-c",)),
-        SolutionChoice(name="a-b", integrates=("c",)),
-        SolutionChoice(name="b-c"),
-        SolutionChoice(name="c"),
-    )
+    offered = {name: integrated.solution(name, serves=serving, integrates=others) for name, others in pairs.items()}
+    catalogue = replace(integrated.CATALOGUE, solutions=offered)
+    choices = (SolutionChoice(name=name, integrates=others) for name, others in pairs.items())
     made = integrated.plan(*choices, catalogue=catalogue)
     assert {name for name in integrated.policies(made) if name.startswith("integration")} == {
         "integration.a.b-c",
