@@ -209,7 +209,8 @@ def _strange_pods(brought: Iterable[_Brought], *, by: Tenancy) -> Iterator[Viola
     for one in brought:
         if one.maker is not Maker.CHART:
             continue
-        wanted = str(one.pod_labels.get(LABEL_SOLUTION, ""))
+        # A chart of a state from before there were such labels was told of none, and may be gone back to.
+        wanted = one.pod_labels.get(LABEL_SOLUTION)
         _, _, namespace, _ = _identity(one.manifest)
         for pod in parts(one.manifest, subject=Subject.PODS):
             found = mapping(pod.metadata.get("labels")).get(LABEL_SOLUTION)

@@ -14,7 +14,7 @@ from provisioner.errors import ExitCode, InvalidDescriptor, Location, PolicyViol
 from provisioner.operations.policing import Policing
 from provisioner.operations.policy_checking import Maker, Verdict, check_file, require_lawful
 from provisioner.plan.cooperative import cooperative_plan
-from provisioner.plan.resources import CooperativePlan, KubernetesObject
+from provisioner.plan.resources import CooperativePlan, KubernetesObject, SolutionChart
 from provisioner.rules.pack_settings import ExceptedObject, from_configuration
 from tests.unit.plan import builders
 
@@ -114,6 +114,17 @@ def test_a_chart_s_pods_bear_the_label_of_their_own_solution(part: str, label: s
     verdict = held(made).verdict(plan())
     paths = [one.path for one in verdict.violations if one.rule.id in {"chart-pods", "solution-label"}]
     assert paths == (["spec.template.metadata.labels"] if refused else [])
+
+
+def test_a_chart_of_a_state_from_before_there_were_such_labels_may_be_gone_back_to() -> None:
+    made = plan()
+    old = tuple(
+        replace(one, values={**one.values, "coopctl": {}}) if isinstance(one, SolutionChart) else one
+        for one in made.resources
+    )
+    job = {**config_map("job"), "apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"metadata": {}}}}
+    assert ("chart-pods", "job") in found(held(job).verdict(made))
+    assert ("chart-pods", "job") not in found(held(job).verdict(replace(made, resources=old)))
 
 
 def test_a_builder_s_object_that_was_weakened_is_found_with_its_descriptor() -> None:
