@@ -79,6 +79,16 @@ SECRET_DATA_STORE_READER = f"{SECRET_DATA_STORE}-reader"
 SECRET_DATA_STORE_MIGRATION = f"{SECRET_DATA_STORE}-migration"
 
 
+def connections_secret(server: str) -> str:
+    """The Secret that tells the pods of the solution ``server`` where those are that it integrates with."""
+    return f"{server}-connections"
+
+
+def connection_key(solution: str, *, what: str) -> str:
+    """The variable in that Secret which says ``what`` of ``solution``; a name of its own beside Kubernetes' links."""
+    return f"SOLUTION_{solution.replace('-', '_').upper()}_{what}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TenantNames:
     """Every name that follows from a cooperative's name."""

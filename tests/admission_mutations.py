@@ -28,6 +28,8 @@ _LOOSE: Mapping[str, str] = {
     "claims": "[object].filter(o, false)",
     "templates": "[object].filter(o, false)",
     "finalizers": "[object].filter(o, false)",
+    "relabelled": "false",
+    "templated": "true",
     **dict.fromkeys(("copies", "clears", "binds", "keepsBooks", "keepsGuards"), "true"),
 }
 

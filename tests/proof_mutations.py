@@ -227,6 +227,8 @@ def _limits(manifest: Manifest) -> Iterator[Weakening]:
 def _network_policy(manifest: Manifest) -> Iterator[Weakening]:
     spec = manifest["spec"]
     yield replaced("spec", "podSelector", value={"matchLabels": {"app": "guarded"}})
+    if spec["podSelector"]:
+        yield replaced("spec", "podSelector", value={})
     for number, kind in enumerate(spec["policyTypes"]):
         yield (
             removed("spec", "policyTypes", number)
@@ -236,7 +238,10 @@ def _network_policy(manifest: Manifest) -> Iterator[Weakening]:
     for direction, side in (("ingress", "from"), ("egress", "to")):
         spoken = replaced("spec", "policyTypes", value=["Ingress", "Egress"])
         yield both(spoken, replaced("spec", direction, value=[{}]))
-        for number, _ in enumerate(spec.get(direction, ())):
+        for number, rule in enumerate(spec.get(direction, ())):
+            for index, peer in enumerate(rule[side]):
+                if peer.get("podSelector") and "namespaceSelector" not in peer:
+                    yield replaced("spec", direction, number, side, index, "podSelector", value={})
             yield added("spec", direction, number, side, value={"namespaceSelector": {}})
             yield removed("spec", direction, number)
 

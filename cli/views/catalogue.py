@@ -8,7 +8,7 @@ from cli.views.policy import counted
 from provisioner.catalogue.data_map import DataMap
 from provisioner.catalogue.images.contents import ImageContents
 from provisioner.catalogue.images.sbom import Component
-from provisioner.catalogue.offer import FREE, Needs, Price
+from provisioner.catalogue.offer import FREE, Needs, Price, Serving
 from provisioner.catalogue.requirement import Requirement
 from provisioner.catalogue.solution import Solution
 
@@ -71,6 +71,7 @@ def _terms(solution: Solution) -> Iterator[tuple[str, str]]:
     yield "price", _price(offer.price)
     yield "depends on", _listed(_requirements(solution.depends, of=solution))
     yield "integrates", _listed(_requirements(solution.integrates, of=solution))
+    yield "serves", str(solution.serves or _NONE)
     yield "host", f"{solution.host}.DOMAIN" if solution.host else "none: it has no page"
 
 
@@ -135,10 +136,22 @@ def _solution_document(solution: Solution) -> dict[str, Any]:
         "depends": list(solution.depends),
         "integrates": list(solution.integrates),
         "oldest": dict(solution.oldest),
+        "serves": _serving_document(solution.serves),
         "host": solution.host,
         "imageNames": list(solution.images),
         "dataMap": _map_document(solution.data_map),
         "chart": str(solution.chart),
+    }
+
+
+def _serving_document(serving: Serving | None) -> dict[str, Any] | None:
+    if serving is None:
+        return None
+    return {
+        "scheme": serving.scheme,
+        "port": serving.port,
+        "podPort": serving.pod_port,
+        "path": serving.path,
     }
 
 

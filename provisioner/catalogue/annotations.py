@@ -14,10 +14,12 @@ from provisioner.catalogue.offer import (
     Offer,
     Price,
     Review,
+    Serving,
     Size,
     parse_egress,
     parse_licence,
     parse_price,
+    parse_serving,
 )
 from provisioner.catalogue.requirement import Requirement, parse_requirement
 from provisioner.catalogue.solution import Category
@@ -85,6 +87,10 @@ def _price(value: object) -> object:
     return _parsed(parse_price)(value) if isinstance(value, str) else value
 
 
+def _serving(value: object) -> object:
+    return _parsed(parse_serving)(value) if isinstance(value, str) else value
+
+
 _Listed = BeforeValidator(_listed)
 _Names = Annotated[tuple[Annotated[str, Field(pattern=LABEL)], ...], _Listed]
 _Requirements = Annotated[tuple[Requirement, ...], BeforeValidator(_requirements)]
@@ -108,6 +114,7 @@ class Annotations(BaseModel):
     images: _Names = ()
     depends: _Requirements = ()
     integrates: _Requirements = ()
+    serves: Annotated[Serving, BeforeValidator(_serving)] | None = None
     extends: str | None = Field(default=None, pattern=LABEL)
     modules: Annotated[tuple[Annotated[str, Field(pattern=MODULE)], ...], _Listed] = ()
     host: str | None = Field(default=None, pattern=LABEL)

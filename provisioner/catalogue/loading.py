@@ -136,6 +136,7 @@ def _solution(document: _Chart, *, annotations: Annotations, chart: Path) -> Sol
         sectors=annotations.sectors,
         offer=annotations.offer(),
         data_map=read_data_map(chart / DATA_MAP_FILE) if (chart / DATA_MAP_FILE).is_file() else None,
+        serves=annotations.serves,
     )
 
 
@@ -160,14 +161,27 @@ def _own_annotations(root: Node) -> Node:
 
 
 def reference_problems(found: Mapping[str, Solution]) -> list[Diagnostic]:
-    """Every solution that one of ``found`` names and that is not there; else every circle of dependencies."""
+    """Every solution that one of ``found`` names and that is not there; else circles, and what cannot be reached."""
     unknown = [
         _problem(solution, field, f"names {other!r}, which the catalogue does not have")
         for solution in found.values()
         for field, others in (("depends", solution.depends), ("integrates", solution.integrates))
         for other in sorted(set(others) - set(found))
     ]
-    return unknown or list(_circles(found))
+    return unknown or [*_circles(found), *_unserved(found)]
+
+
+def _unserved(found: Mapping[str, Solution]) -> Iterator[Diagnostic]:
+    """Every integration of two servers of which one has not said how it is reached: nothing could be opened for it."""
+    for solution in found.values():
+        if solution.serves and solution.extends:
+            yield _problem(solution, "serves", f"is served by {solution.extends}, whose server it extends")
+        for other in (found[name] for name in solution.integrates):
+            if other.server != solution.server and other.server in found and not found[other.server].serves:
+                message = f"names {other.name!r}, and {other.server} does not say how it is reached"
+                yield _problem(
+                    solution, "integrates", message, hint=f"write {annotation('serves')} into its Chart.yaml"
+                )
 
 
 def _circles(found: Mapping[str, Solution]) -> Iterator[Diagnostic]:
@@ -180,6 +194,7 @@ def _circles(found: Mapping[str, Solution]) -> Iterator[Diagnostic]:
             yield _problem(found[name], field, f"would be installed before itself, in a circle: {' > '.join(circle)}")
 
 
-def _problem(solution: Solution, field: str, message: str) -> Diagnostic:
+def _problem(solution: Solution, field: str, message: str, *, hint: str | None = None) -> Diagnostic:
     path = ("annotations", annotation(field))
-    return Diagnostic(message=message, location=place_in(solution.chart / CHART_FILE, path), path=".".join(path))
+    where = place_in(solution.chart / CHART_FILE, path)
+    return Diagnostic(message=message, location=where, path=".".join(path), hint=hint)

@@ -17,6 +17,11 @@ _LICENCE_MAX = 200
 _PRICE = re.compile(r"(?P<won>[1-9]\d{0,8}) KRW per (?P<per>cooperative|member) and month")
 _EGRESS = re.compile(r"(?P<host>[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?):(?P<port>[1-9]\d{0,4})")
 _LAST_PORT = 65535
+# RFC 3986: a scheme, and a path below the authority; {database} stands for the name of the cooperative's database.
+_SERVING = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,20}) (?P<port>[1-9]\d{0,4}):(?P<pod>[1-9]\d{0,4})"
+    r"( (?P<path>/([A-Za-z0-9._~/=-]|\{database\}){0,200}))?"
+)
 
 
 class Review(StrEnum):
@@ -56,6 +61,22 @@ class Egress:
 
     host: str
     port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How those that integrate with a solution reach it: at its Service's ``port``, which leads to its ``pod_port``.
+
+    ``path`` is what follows in the address, with ``{database}`` for the name of the cooperative's database.
+    """
+
+    scheme: str
+    port: int
+    pod_port: int
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.scheme} {self.port}:{self.pod_port} {self.path}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +127,13 @@ def parse_egress(text: str) -> Egress:
     if found is None or int(found["port"]) > _LAST_PORT:
         raise UsageError(f"{shown(text)} is no host and port", hint="such as `tax.example.kr:443`")
     return Egress(host=found["host"], port=int(found["port"]))
+
+
+def parse_serving(text: str) -> Serving:
+    """A scheme, the Service's port and the pods', such as ``http 80:8000``, perhaps with a path. Raises UsageError."""
+    found = _SERVING.fullmatch(text)
+    if found is None or max(int(found["port"]), int(found["pod"])) > _LAST_PORT:
+        raise UsageError(f"{shown(text)} says no scheme and ports", hint="such as `http 80:8000 /{database}/`")
+    return Serving(
+        scheme=found["scheme"], port=int(found["port"]), pod_port=int(found["pod"]), path=found["path"] or ""
+    )

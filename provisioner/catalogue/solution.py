@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from provisioner.catalogue.data_map import DataMap
-from provisioner.catalogue.offer import Offer
+from provisioner.catalogue.offer import Offer, Serving
 from provisioner.catalogue.own_module import OwnModule
 from provisioner.errors import NotFound
 
@@ -25,11 +25,12 @@ class Solution:
 
     ``images`` are the logical names of the images its pods run; ``depends`` are solutions that must be chosen
     with it, ``integrates`` those it can exchange data with, ``oldest`` the oldest version of any of them that will do,
-    where the chart names one; ``host`` is the label below the cooperative's domain
-    where people reach it, None for a solution without a page, and ``page`` what follows in the address. A solution that
-    ``extends`` another has no server of its own: it runs in the other's, with ``modules`` of that server and perhaps an
-    ``own_module``. ``first_user`` is who logs in first, to make the others. ``sectors`` are the trades that it is built
-    for, none for all of them; without a ``data_map`` nothing is known of whose its data are.
+    where the chart names one; ``serves`` is how others that integrate with it reach it, None if they cannot;
+    ``host`` is the label below the cooperative's domain where people reach it, None for a solution without a page, and
+    ``page`` what follows in the address. A solution that ``extends`` another has no server of its own: it runs in the
+    other's, with ``modules`` of that server and perhaps an ``own_module``. ``first_user`` is who logs in first, to make
+    the others. ``sectors`` are the trades that it is built for, none for all of them; without a ``data_map`` nothing is
+    known of whose its data are.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Solution:
     offer: Offer = field(default_factory=Offer)
     data_map: DataMap | None = None
     oldest: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    serves: Serving | None = None
+
+    @property
+    def server(self) -> str:
+        """The solution in whose server it runs: itself, unless it extends another."""
+        return self.extends or self.name
 
 
 @dataclass(frozen=True, kw_only=True)

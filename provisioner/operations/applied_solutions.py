@@ -24,8 +24,10 @@ from typing import Any
 
 from provisioner.errors import CoopctlError, NotFound
 from provisioner.operations.site import Site, Target
+from provisioner.plan.cooperative import with_charts
 from provisioner.plan.resources import CooperativePlan, SolutionChart
 from provisioner.plan.solution_choice import FACTS
+from provisioner.plan.tenant import tenant_of
 
 FOLDER = "solutions"
 CHARTS = "charts"
@@ -122,16 +124,13 @@ def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
 
     Raises CoopctlError if a chart's record is damaged or lost.
     """
-    others = tuple(one for one in target.plan.resources if not isinstance(one, SolutionChart))
     home = site.folder(target.name) / UNPACKED
     shutil.rmtree(home, ignore_errors=True)
-    charts = charts_of(site, state, into=home)
-    known = {one.key for one in (*others, *charts)}
-    # What a chart waited for and the descriptor no longer has, such as a way out, is there no more.
-    there = tuple(replace(one, depends_on=tuple(key for key in one.depends_on if key in known)) for one in charts)
     if not isinstance(target.plan, CooperativePlan):
         raise TypeError("only cooperatives have solutions")
-    return site.target_of(target.name, plan=replace(target.plan, resources=(*others, *there)))
+    charts = charts_of(site, state, into=home)
+    tenant = tenant_of(site.cooperatives[target.name], cluster=target.plan.cluster)
+    return site.target_of(target.name, plan=with_charts(target.plan, charts, tenant=tenant))
 
 
 def charts_of(site: Site, state: AppliedState, *, into: Path) -> tuple[SolutionChart, ...]:

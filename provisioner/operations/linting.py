@@ -38,9 +38,9 @@ from provisioner.operations.policy_checking import Maker, RenderAll, Tenancy, Ve
 from provisioner.plan.resources import SolutionChart
 from provisioner.plan.solution_choice import FACTS, IMAGES
 from provisioner.rules.catalogue_rules import ChartFacts, judge_for_catalogue
-from provisioner.rules.chart_file_rules import DOCUMENTS, ESCAPING, FILES, REFERENCES, RENDERS, STEADY
-from provisioner.rules.parts import mapping
-from provisioner.rules.rule import Object, PlanRule
+from provisioner.rules.chart_file_rules import DOCUMENTS, ESCAPING, FILES, REFERENCES, RENDERS, SERVED, STEADY
+from provisioner.rules.parts import containers, items, mapping, parts
+from provisioner.rules.rule import Object, PlanRule, Subject
 
 _NOTHING = RenderedManifest(manifest={}, template=Path())
 _BEFORE_RENDERING = frozenset({FILES.id, DOCUMENTS.id, REFERENCES.id})
@@ -115,6 +115,7 @@ class Linter:
             *self._judged(examples.small, small, solution=solution, limits=examples.limits),
             *self._judged(examples.rich, rich, solution=solution, limits=examples.limits),
             *_of_changes(own, again, chart=solution.chart),
+            *_of_serving(own, solution=solution),
             *self._of_hostile_text(examples, own, solution=solution),
         ]
         return len(own), found
@@ -243,6 +244,37 @@ def _of_changes(first: list[RenderedManifest], again: list[RenderedManifest], *,
             message = f"{one.manifest.get('kind')} comes out otherwise each time"
             where = Location(file=one.template)
             yield _violation(STEADY, chart=chart, path="", message=message, location=where)
+
+
+def _of_serving(rendered: list[RenderedManifest], *, solution: Solution) -> Iterator[Violation]:
+    """The Service that the chart says others reach it by, if it does not lead to the port that it names."""
+    manifests = [one.manifest for one in rendered]
+    if solution.serves is None or solution.serves.pod_port in _ports_behind(manifests, solution=solution):
+        return
+    path = ("annotations", "coopctl.dev/serves")
+    message = f"says {str(solution.serves)!r}, and no Service {solution.name} leads there"
+    where = place_in(solution.chart / CHART_FILE, path)
+    yield _violation(SERVED, chart=solution.chart, path=".".join(path), message=message, location=where)
+
+
+def _ports_behind(manifests: Sequence[Object], *, solution: Solution) -> set[int]:
+    """The pods' ports that the solution's Service leads to, from the port that it is said to serve at."""
+    named = {
+        str(port.get("name")): port.get("containerPort")
+        for manifest in manifests
+        for pod in parts(manifest, subject=Subject.PODS)
+        for _, container in containers(pod)
+        for port in items(container.get("ports"))
+    }
+    targets = [
+        port.get("targetPort", port.get("port"))
+        for manifest in manifests
+        if manifest.get("kind") == "Service" and mapping(manifest.get("metadata")).get("name") == solution.name
+        for port in items(mapping(manifest.get("spec")).get("ports"))
+        if solution.serves and port.get("port") == solution.serves.port
+    ]
+    found = [target if isinstance(target, int) else named.get(str(target)) for target in targets]
+    return {port for port in found if isinstance(port, int)}
 
 
 def _shape(value: object) -> object:

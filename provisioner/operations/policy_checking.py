@@ -4,8 +4,8 @@ What the platform's own builders make is judged as the platform's; a solution's 
 the rules for charts. An exception excuses a violation but does not hide it, and one that has run out is a violation.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from functools import partial
@@ -14,16 +14,18 @@ from pathlib import Path
 from provisioner.catalogue.rendering import RenderedManifest, render_all
 from provisioner.descriptor.policy_exception import PolicyException
 from provisioner.errors import Location, PolicyViolated
+from provisioner.naming import LABEL_SOLUTION
 from provisioner.operations.manifest_files import read_manifests
 from provisioner.operations.manifest_places import place_in_document, place_in_template
 from provisioner.plan.resources import CooperativePlan, CredentialsSecret, KubernetesObject, SolutionChart
+from provisioner.plan.solution_choice import FACTS
 from provisioner.rules import registry
-from provisioner.rules.chart_rules import CHART_NAMES, EXPIRED_EXCEPTION
+from provisioner.rules.chart_rules import CHART_NAMES, CHART_PODS, EXPIRED_EXCEPTION
 from provisioner.rules.excepting import excuse, expired, in_force
 from provisioner.rules.facts import Facts
 from provisioner.rules.judging import judge
-from provisioner.rules.parts import mapping
-from provisioner.rules.rule import Finding, Object, PlanRule, Rule
+from provisioner.rules.parts import mapping, parts
+from provisioner.rules.rule import Fault, Finding, Object, PlanRule, Rule, Subject
 
 RenderAll = Callable[[SolutionChart], list[RenderedManifest]]
 _SHOWN = 20
@@ -84,11 +86,12 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class _Brought:
-    """An object, who makes it, and how to find the place of one of its fields."""
+    """An object, who makes it, how to find the place of one of its fields, and what labels its pods must bear."""
 
     manifest: Object
     maker: Maker
     place: Callable[[str], Location]
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def charts_rendered_by(helm_render: Path) -> RenderAll:
@@ -104,7 +107,7 @@ def charts_rendered_by(helm_render: Path) -> RenderAll:
 def check_plan(plan: CooperativePlan, *, by: Tenancy, render: RenderAll, descriptor: Path) -> Verdict:
     """Judge what ``plan`` would make; the builders' objects are written nowhere but in ``descriptor``."""
     brought = [*_built(plan, descriptor=descriptor), *_rendered(plan, render=render)]
-    found = (*_expired(by), *_judged(brought, by=by), *_taken_names(brought, by=by))
+    found = (*_expired(by), *_judged(brought, by=by), *_taken_names(brought, by=by), *_strange_pods(brought, by=by))
     return Verdict(cooperative=by.cooperative, objects=len(brought), violations=found)
 
 
@@ -146,7 +149,8 @@ def _rendered(plan: CooperativePlan, *, render: RenderAll) -> Iterator[_Brought]
         if isinstance(resource, SolutionChart):
             for one in render(resource):
                 place = partial(place_in_template, one.template, kind=str(one.manifest.get("kind")))
-                yield _Brought(manifest=one.manifest, maker=Maker.CHART, place=place)
+                labels = mapping(mapping(resource.values.get(FACTS)).get("podLabels"))
+                yield _Brought(manifest=one.manifest, maker=Maker.CHART, place=place, pod_labels=labels)
 
 
 def _judged(brought: Iterable[_Brought], *, by: Tenancy) -> Iterator[Violation]:
@@ -195,18 +199,42 @@ def _taken_names(brought: Iterable[_Brought], *, by: Tenancy) -> Iterator[Violat
     for one in brought:
         group, kind, namespace, name = _identity(one.manifest)
         if one.maker is Maker.CHART and (group, kind, namespace, name) in taken:
-            yield Violation(
-                cooperative=by.cooperative,
-                rule=CHART_NAMES,
-                maker=one.maker,
-                kind=kind,
-                namespace=namespace,
-                name=name,
-                path="metadata.name",
-                message="is made by another part of the plan too",
-                location=one.place("metadata.name"),
-            )
+            fault = Fault(path="metadata.name", message="is made by another part of the plan too")
+            yield _of_plan(CHART_NAMES, fault, one=one, by=by)
         taken.add((group, kind, namespace, name))
+
+
+def _strange_pods(brought: Iterable[_Brought], *, by: Tenancy) -> Iterator[Violation]:
+    """A chart's pods beside the tenant's own that do not bear their solution's label; beside the data nobody else's."""
+    for one in brought:
+        if one.maker is not Maker.CHART:
+            continue
+        # A chart of a state from before there were such labels was told of none, and may be gone back to.
+        wanted = one.pod_labels.get(LABEL_SOLUTION)
+        _, _, namespace, _ = _identity(one.manifest)
+        for pod in parts(one.manifest, subject=Subject.PODS):
+            found = mapping(pod.metadata.get("labels")).get(LABEL_SOLUTION)
+            missing_rightly = found is None and namespace != by.facts.apps_namespace
+            if found != wanted and not missing_rightly:
+                path = f"{pod.path.removesuffix('spec')}metadata.labels"
+                message = f"bear {LABEL_SOLUTION}={found}" if found is not None else f"do not bear {LABEL_SOLUTION}"
+                yield _of_plan(CHART_PODS, Fault(path=path, message=message), one=one, by=by)
+
+
+def _of_plan(rule: PlanRule, fault: Fault, *, one: _Brought, by: Tenancy) -> Violation:
+    """A violation by an object beside the others of its plan, which nothing excuses."""
+    _, kind, namespace, name = _identity(one.manifest)
+    return Violation(
+        cooperative=by.cooperative,
+        rule=rule,
+        maker=one.maker,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        path=fault.path,
+        message=fault.message,
+        location=one.place(fault.path),
+    )
 
 
 def _identity(manifest: Object) -> tuple[str, str, str, str]:

@@ -40,6 +40,24 @@ BINDING = "ValidatingAdmissionPolicyBinding"
 WRITES = ("CREATE", "UPDATE")
 MANAGES = f"authorizer.group('{API_GROUP}').resource('{RESOURCE_TENANTS}').check('{VERB_MANAGE}').allowed()"
 """CEL: whether who asks manages tenants; asked cluster-wide, so that no right within a namespace counts."""
+# What each resource is made by, out of another one's template (Kubernetes, controller roles).
+_MAKERS = {
+    "pods": (
+        "daemon-set-controller",
+        "job-controller",
+        "replicaset-controller",
+        "replication-controller",
+        "statefulset-controller",
+    ),
+    "replicasets": ("deployment-controller",),
+    "jobs": ("cronjob-controller",),
+}
+
+
+def controllers(*names: str) -> str:
+    """CEL: whether one of these controllers asks, or all of them, in a cluster where they share one account."""
+    accounts = [f"system:serviceaccount:kube-system:{name}" for name in names]
+    return f"request.userInfo.username in {[*accounts, 'system:kube-controller-manager']}"
 
 
 def _fact(annotation: str) -> str:
@@ -49,6 +67,14 @@ def _fact(annotation: str) -> str:
 def _list_of(annotation: str) -> str:
     # An empty list is '' there; as an item it would be a prefix of everything.
     return f"{_fact(annotation)}.split(' ').filter(item, item != '')"
+
+
+def _templated() -> str:
+    """CEL: whether a controller makes what a template says, which was judged when somebody wrote it."""
+    makes = (
+        f"request.resource.resource == '{resource}' && {controllers(*names)}" for resource, names in _MAKERS.items()
+    )
+    return f"request.operation == 'CREATE' && ({' || '.join(f'({one})' for one in makes)})"
 
 
 _FACTS = {
@@ -63,6 +89,7 @@ _FACTS = {
     "operators": _list_of(ANNOTATION_OPERATORS),
     "solutions": _list_of(ANNOTATION_SOLUTIONS),
     "manages": MANAGES,
+    "templated": _templated(),
 }
 _EACH = {
     Subject.CLAIMS: "variables.claims.all(claim, {})",
@@ -195,7 +222,9 @@ def _conditions(section: Section) -> dict[str, str]:
 
 
 def _differs(path: str) -> str:
-    after, before = (f"{root}.?{path.replace('.', '.?')}" for root in ("object", "oldObject"))
+    fields, _, key = path.removesuffix("]").partition("[")
+    place = f".?{fields.replace('.', '.?')}" + (f"[?'{key}']" if key else "")
+    after, before = (f"{root}{place}" for root in ("object", "oldObject"))
     return f"{after} != {before}"
 
 

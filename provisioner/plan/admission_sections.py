@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from provisioner.naming import LABEL_SOLUTION
 from provisioner.rules.parts import CONTAINER_LISTS, POD_PATHS
 from provisioner.rules.rule import Subject
 
@@ -38,7 +39,8 @@ class Section:
     """Objects whose judged parts lie in the same places.
 
     ``resources`` are (API group, plural names). ``variables`` give CEL names to the parts; ``changing`` are paths of
-    fields: an update is judged if one of them changes. ``unless`` is CEL for requests that are not judged.
+    fields, the last of them perhaps a key in brackets: an update is judged if one of them changes. ``unless`` is CEL
+    for requests that are not judged.
     """
 
     name: str
@@ -68,19 +70,28 @@ def _pod_section(path: tuple[str, ...], *, kinds: tuple[str, ...]) -> Section:
         name=_POD_SECTIONS[kinds[0]],
         subjects=(Subject.PODS, Subject.TEMPLATES, Subject.CLAIMS),
         resources=_resources(kinds),
-        # A pod's labels may change later, for its ReplicaSet or by hand; only those of the platform may not, and those
-        # are protected on every object. Its annotations are read when it is started, which may be long after it was
-        # made. A template changes as a whole, and a CronJob's with that of its jobs.
-        changing=(".".join(path[:2]),) if path else ("spec", "metadata.annotations"),
+        # A pod's labels may change later, for its ReplicaSet or by hand; only those of the platform may not, which are
+        # protected on every object, nor the one of its solution. Its annotations are read when it is started, which may
+        # be long after it was made. A template changes as a whole, and a CronJob's with that of its jobs.
+        changing=(".".join(path[:2]),)
+        if path
+        else ("spec", "metadata.annotations", f"metadata.labels[{LABEL_SOLUTION}]"),
         variables={
             "bound": "request.operation == 'UPDATE'" if not path else "false",
             "spec": f"{holder}.spec",
             "annotations": f"{holder}.?metadata.?annotations.orValue({{}})",
+            "relabelled": _relabelled(path),
             "containers": " + ".join(f"variables.spec.?{name}.orValue([])" for name in CONTAINER_LISTS),
             "claims": _EPHEMERAL,
             "templates": f"[{holder}.{_LABELS}] + {_EPHEMERAL}.map(t, t.{_LABELS}){more_labels}",
         },
     )
+
+
+def _relabelled(path: tuple[str, ...]) -> str:
+    """CEL: whether the pod at ``path`` gets, changes or loses the label of a solution."""
+    label = f"{''.join(f'.?{step}' for step in path)}.?metadata.?labels[?'{LABEL_SOLUTION}']"
+    return f"request.operation == 'CREATE' ? object{label}.hasValue() : object{label} != oldObject{label}"
 
 
 def _resources(kinds: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -14,20 +14,22 @@ from provisioner.descriptor.platform import Platform
 from provisioner.naming import SERVICE_OBJECTS, SERVICE_POSTGRES
 from provisioner.plan import network_policy
 from provisioner.plan.endpoint_slice import endpoint_slice
+from provisioner.plan.integration import Placed, connections, placed_by_facts, placed_solutions, servers
 from provisioner.plan.limit_range import limit_range
 from provisioner.plan.manifest import Manifest
-from provisioner.plan.metadata import guard
+from provisioner.plan.metadata import guard, within
 from provisioner.plan.namespace import namespace
 from provisioner.plan.objects import objects_store
 from provisioner.plan.postgres import MEMBERS, postgres_store
 from provisioner.plan.resource_quota import resource_quota, solutions_quota
-from provisioner.plan.resources import CooperativePlan, KubernetesObject, Resource
+from provisioner.plan.resources import CooperativePlan, KubernetesObject, Resource, SolutionChart
 from provisioner.plan.role import operators_role
 from provisioner.plan.role_binding import operators_binding
-from provisioner.plan.secret import data_store_secret, job_secrets
+from provisioner.plan.secret import connections_secrets, data_store_secret, job_secrets
 from provisioner.plan.service import StoreService, objects_service, postgres_service, service
 from provisioner.plan.service_account import default_service_account
 from provisioner.plan.solution_chart import solution_charts
+from provisioner.plan.solution_choice import FACTS
 from provisioner.plan.store_place import StorePlace, seen_from_pods
 from provisioner.plan.tenant import Tenant, TenantNamespace, tenant_of
 from provisioner.plan.tenant_facts import tenant_facts
@@ -53,14 +55,15 @@ def cooperative_plan(
     platform = seen_from_pods(platform, moved_to=moved_to)
     tenant = tenant_of(cooperative, cluster=platform.cluster.id)
     facts = tenant_facts(tenant, platform=platform, exceptions=exceptions)
-    guards = _guards(tenant, platform=platform, facts=facts)
-    secret = data_store_secret(tenant, platform=platform)
-    before_solutions = (*(resource.key for resource in guards), MEMBERS, secret.key)
+    placed = placed_solutions(cooperative, catalogue=catalogue)
+    guards = _guards(tenant, platform=platform, facts=facts, placed=placed)
+    secrets = (data_store_secret(tenant, platform=platform), *connections_secrets(tenant, placed=placed))
+    before_solutions = (*(resource.key for resource in guards), MEMBERS, *(secret.key for secret in secrets))
     resources: tuple[Resource, ...] = (
         *guards,
         *postgres_store(tenant, platform=platform, moved_to=moved_to),
         *objects_store(tenant, moved_to=moved_to),
-        secret,
+        *secrets,
         *job_secrets(tenant, platform=platform),
         *solution_charts(
             tenant,
@@ -81,6 +84,25 @@ def cooperative_plan(
     )
 
 
+def with_charts(plan: CooperativePlan, charts: Sequence[SolutionChart], *, tenant: Tenant) -> CooperativePlan:
+    """``plan`` with ``charts`` in place of its own: solutions of an earlier state, with all that connects them.
+
+    What connects those of the plan itself stays beside it: the descriptor still asks for it.
+    """
+    told = [placed_by_facts(one.solution, facts=one.values[FACTS]) for one in charts]
+    placed = [one for one in told if one is not None]
+    others = [resource for resource in plan.resources if not isinstance(resource, SolutionChart)]
+    connecting: list[Resource] = [
+        *_solutions_policies(tenant, placed=placed),
+        *connections_secrets(tenant, placed=placed),
+    ]
+    found = {resource.key: resource for resource in (*others, *connecting)}
+    known = {*found, *(chart.key for chart in charts)}
+    # What a chart waited for and the descriptor no longer has, such as a way out, is there no more.
+    there = [replace(one, depends_on=tuple(key for key in one.depends_on if key in known)) for one in charts]
+    return replace(plan, resources=(*found.values(), *there))
+
+
 def _without_gone(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
     """The same, with nothing that waits for a part of a data store which is erased."""
     keys = {resource.key for resource in resources}
@@ -92,9 +114,14 @@ def _without_gone(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
     )
 
 
-def _guards(tenant: Tenant, *, platform: Platform, facts: Facts) -> tuple[KubernetesObject, ...]:
+def _guards(
+    tenant: Tenant, *, platform: Platform, facts: Facts, placed: Sequence[Placed]
+) -> tuple[KubernetesObject, ...]:
     apps, data = tenant.apps, tenant.data
-    in_apps = _bounds(apps, policies=_apps_policies(tenant, platform=platform))
+    in_apps = [
+        *_bounds(apps, policies=_apps_policies(tenant, platform=platform)),
+        *_solutions_policies(tenant, placed=placed),
+    ]
     in_data = [
         *_bounds(data, policies=_data_policies(tenant, platform=platform)),
         *_store_service(data, of=postgres_service(platform)),
@@ -112,10 +139,10 @@ def _guards(tenant: Tenant, *, platform: Platform, facts: Facts) -> tuple[Kubern
 
 def _bounds(of: TenantNamespace, *, policies: list[Manifest]) -> list[KubernetesObject]:
     """What bounds one namespace but its quota; the policies come first, and of them the one that denies everything."""
-    role = _within(of, operators_role(of))
-    binding = _within(of, operators_binding(of), depends_on=(role.key,))
+    role = within(of, operators_role(of))
+    binding = within(of, operators_binding(of), depends_on=(role.key,))
     others = (limit_range(of), default_service_account(of))
-    return [*(_within(of, manifest) for manifest in (*policies, *others)), role, binding]
+    return [*(within(of, manifest) for manifest in (*policies, *others)), role, binding]
 
 
 def _quotas(of: TenantNamespace, *, after: list[KubernetesObject]) -> tuple[KubernetesObject, KubernetesObject]:
@@ -124,33 +151,44 @@ def _quotas(of: TenantNamespace, *, after: list[KubernetesObject]) -> tuple[Kube
     The API server charges a quota before it stores an object. If coopctl is killed in between, the charge stays until
     Kubernetes counts again (five minutes), and a guard of which there may be exactly one could not be made until then.
     """
-    solutions = _within(of, solutions_quota(of))
+    solutions = within(of, solutions_quota(of))
     needed = tuple(guard.key for guard in (*after, solutions))
-    return solutions, _within(of, resource_quota(of), depends_on=needed)
+    return solutions, within(of, resource_quota(of), depends_on=needed)
 
 
 def _apps_policies(tenant: Tenant, *, platform: Platform) -> list[Manifest]:
     apps = tenant.apps
     return [
         *_store_policies(apps, platform=platform),
+        network_policy.own_applications(apps),
         network_policy.to_data(apps, data=tenant.data),
         network_policy.ingress_controller(apps, access=platform.ingress),
         *network_policy.listed_egress(apps, egress=tenant.cooperative.network.egress, closed=platform.cluster.networks),
     ]
 
 
+def _solutions_policies(tenant: Tenant, *, placed: Sequence[Placed]) -> list[KubernetesObject]:
+    """What lets each solution talk to itself, and to those that it integrates with."""
+    apps = tenant.apps
+    policies = [
+        *(network_policy.within_solution(apps, solution=name) for name in servers(placed)),
+        *(network_policy.integration(apps, of=connection) for connection in connections(placed)),
+    ]
+    return [within(apps, policy) for policy in policies]
+
+
 def _data_policies(tenant: Tenant, *, platform: Platform) -> list[Manifest]:
     return [
         *_store_policies(tenant.data, platform=platform),
+        network_policy.same_namespace(tenant.data),
         network_policy.from_apps(tenant.data, apps=tenant.apps),
     ]
 
 
 def _store_policies(of: TenantNamespace, *, platform: Platform) -> list[Manifest]:
-    """What both namespaces may: names, themselves, and the tenant's own database and bucket."""
+    """What both namespaces may: names, and the tenant's own database and bucket."""
     return [
         network_policy.default_deny(of),
-        network_policy.same_namespace(of),
         network_policy.dns(of, access=platform.dns),
         network_policy.endpoint(of, name=SERVICE_POSTGRES, to=platform.postgres.pods),
         network_policy.endpoint(of, name=SERVICE_OBJECTS, to=platform.objects.pods),
@@ -158,11 +196,5 @@ def _store_policies(of: TenantNamespace, *, platform: Platform) -> list[Manifest
 
 
 def _store_service(data: TenantNamespace, *, of: StoreService) -> tuple[KubernetesObject, KubernetesObject]:
-    made = _within(data, service(data, of=of))
-    return made, _within(data, endpoint_slice(data, of=of), depends_on=(made.key,))
-
-
-def _within(of: TenantNamespace, manifest: Manifest, *, depends_on: tuple[str, ...] = ()) -> KubernetesObject:
-    """A guard inside a namespace; its key holds kind and name, neither of which ever changes."""
-    key = f"{of.part}-{manifest['kind'].lower()}-{manifest['metadata']['name']}"
-    return guard(manifest, key=key, depends_on=(of.key, *depends_on))
+    made = within(data, service(data, of=of))
+    return made, within(data, endpoint_slice(data, of=of), depends_on=(made.key,))

@@ -43,6 +43,12 @@ def namespace_labels(namespace: TenantNamespace) -> dict[str, str]:
     return tenant_labels(tenant.cooperative.name, cluster=tenant.cluster, part=namespace.part)
 
 
+def within(of: TenantNamespace, manifest: Manifest, *, depends_on: tuple[str, ...] = ()) -> KubernetesObject:
+    """A guard inside a namespace; its key holds kind and name, neither of which ever changes."""
+    key = f"{of.part}-{manifest['kind'].lower()}-{manifest['metadata']['name']}"
+    return guard(manifest, key=key, depends_on=(of.key, *depends_on))
+
+
 def guard(manifest: Manifest, *, key: str, depends_on: tuple[str, ...] = ()) -> KubernetesObject:
     """Make ``manifest`` a guard of the plan, with the key ``key``."""
     about = manifest["metadata"]

@@ -1,6 +1,8 @@
 """NetworkPolicies (networking.k8s.io/v1): nothing in, nothing out, then the few allowed flows.
 
-Policies add up, so each flow is one object with one reason, and taking one away closes that flow alone.
+Policies add up, so each flow is one object with one reason, and taking one away closes that flow alone. Where solutions
+run, pods are told apart by the label of their solution, which no pod of the tenant's own may bear (rule
+`solution-label`): each solution talks to itself, to those that the descriptor integrates it with, and to nobody else.
 Endpoints of the data store are named by their own address and port: a policy sees a packet after its Service
 address was translated. Kubernetes documentation, "Network Policies".
 """
@@ -9,8 +11,9 @@ from collections.abc import Iterable
 
 from provisioner.descriptor.cooperative import Egress
 from provisioner.descriptor.platform import DnsAccess, Endpoint, IngressAccess
-from provisioner.naming import ANNOTATION_WHY
+from provisioner.naming import ANNOTATION_WHY, LABEL_SOLUTION
 from provisioner.plan.addresses import address_block, outside_block
+from provisioner.plan.integration import Connection
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.metadata import metadata
 from provisioner.plan.tenant import TenantNamespace
@@ -33,6 +36,50 @@ def same_namespace(namespace: TenantNamespace) -> Manifest:
         why="pods of one namespace work together",
         ingress=[{"from": [_every_pod()]}],
         egress=[{"to": [_every_pod()]}],
+    )
+
+
+def own_applications(apps: TenantNamespace) -> Manifest:
+    """Pods that are no solution's reach each other; the operators' own policies may open more."""
+    among = _selected(matchExpressions=[{"key": LABEL_SOLUTION, "operator": "DoesNotExist"}])
+    return _policy(
+        apps,
+        name="own-applications",
+        why="the operators' own applications work together",
+        ingress=[{"from": [among]}],
+        egress=[{"to": [among]}],
+        pods=among,
+    )
+
+
+def within_solution(apps: TenantNamespace, *, solution: str) -> Manifest:
+    """Pods of the solution whose server this is reach each other: its replicas, and its Jobs."""
+    among = _of_solution(solution)
+    return _policy(
+        apps,
+        name=f"within.{solution}",
+        why=f"the pods of {solution} work together",
+        ingress=[{"from": [among]}],
+        egress=[{"to": [among]}],
+        pods=among,
+    )
+
+
+def integration(apps: TenantNamespace, *, of: Connection) -> Manifest:
+    """Pods of one solution reach another's, at the port at which that one serves; answers come back by themselves.
+
+    One object for both ends: what it opens beyond, each end opens to its own pods anyway. Its name has dots, which no
+    solution's name has, so that no two pairs meet in one name.
+    """
+    ports = _tcp((of.serving.pod_port,))
+    ends = [{"key": LABEL_SOLUTION, "operator": "In", "values": sorted((of.source, of.target))}]
+    return _policy(
+        apps,
+        name=f"integration.{of.source}.{of.target}",
+        why=f"{of.source} integrates with {', '.join(of.solutions)}",
+        ingress=[{"from": [_of_solution(of.source)], "ports": ports}],
+        egress=[{"to": [_of_solution(of.target)], "ports": ports}],
+        pods=_selected(matchExpressions=ends),
     )
 
 
@@ -107,8 +154,12 @@ def _policy(
     why: str,
     ingress: list[Manifest] | None = None,
     egress: list[Manifest] | None = None,
+    pods: Manifest | None = None,
 ) -> Manifest:
-    """A policy for every pod of the namespace; a direction that is None is not spoken of, an empty one is closed."""
+    """A policy for ``pods``, or every pod of the namespace.
+
+    A direction that is None is not spoken of, an empty one is closed.
+    """
     directions = {"Ingress": ingress, "Egress": egress}
     # The API server leaves empty lists out, so writing them would look like a change for ever.
     rules = {direction.lower(): listed for direction, listed in directions.items() if listed}
@@ -117,7 +168,7 @@ def _policy(
         "kind": "NetworkPolicy",
         "metadata": metadata(namespace, name=name, annotations={ANNOTATION_WHY: why}),
         "spec": {
-            **_every_pod(),
+            **(pods or _every_pod()),
             "policyTypes": [direction for direction, listed in directions.items() if listed is not None],
             **rules,
         },
@@ -127,6 +178,15 @@ def _policy(
 def _every_pod() -> Manifest:
     """Every pod of the policy's own namespace."""
     return {"podSelector": {}}
+
+
+def _selected(**requirements: object) -> Manifest:
+    """The pods of the policy's own namespace that fit."""
+    return {"podSelector": requirements}
+
+
+def _of_solution(name: str) -> Manifest:
+    return _selected(matchLabels={LABEL_SOLUTION: name})
 
 
 def _namespace(namespace: TenantNamespace) -> Manifest:

@@ -13,6 +13,7 @@ from provisioner.plan.admission_policy import (
     MANAGES,
     WRITES,
     binding,
+    controllers,
     policy,
     policy_name,
     resource_rule,
@@ -23,14 +24,7 @@ from provisioner.rules.cluster_only import CHOSEN_VOLUME, GUARDED_NAMESPACES, PL
 from provisioner.rules.template_rules import CEL_IS_PLATFORMS
 
 _LABELS = "?metadata.?labels.orValue({})"
-_USER = "request.userInfo.username"
 _POD_SECURITY = "pod-security.kubernetes.io/"
-
-
-def _controllers(*names: str) -> str:
-    """CEL: whether one of these controllers asks, or all of them, in a cluster where they share one account."""
-    accounts = [f"system:serviceaccount:kube-system:{name}" for name in names]
-    return f"{_USER} in {[*accounts, 'system:kube-controller-manager']}"
 
 
 # What the control plane must be let do with labelled objects; everything else of its is refused like anybody's.
@@ -38,14 +32,14 @@ _CONTROL_PLANE = {
     # KEP-752 and core/v1: they copy the labels of a Service.
     "copies": (
         "request.resource.resource in ['endpoints', 'endpointslices'] && "
-        + _controllers("endpoint-controller", "endpointslice-controller", "endpointslicemirroring-controller")
+        + controllers("endpoint-controller", "endpointslice-controller", "endpointslicemirroring-controller")
     ),
     # A namespace that goes, and what belongs to an object that is gone.
     "clears": "request.operation == 'DELETE' && "
-    + _controllers("namespace-controller", "generic-garbage-collector", "ttl-after-finished-controller"),
+    + controllers("namespace-controller", "generic-garbage-collector", "ttl-after-finished-controller"),
     "binds": (
         "request.operation == 'UPDATE' && request.resource.resource == 'persistentvolumeclaims' && "
-        + _controllers("persistent-volume-binder")
+        + controllers("persistent-volume-binder")
     ),
     # Finalizers, owners and annotations, by whoever may write such objects everywhere, which no tenant may: schedulers,
     # storage drivers, garbage collection. Nothing else of the object may change.
@@ -129,6 +123,6 @@ def _chosen_volume(cluster: ClusterId) -> Iterable[Manifest]:
         rules=[resource_rule("", ["persistentvolumeclaims"], operations=["UPDATE"])],
         conditions={"volume-changes": changes},
         variables={},
-        validations=[validation(CHOSEN_VOLUME, _controllers("persistent-volume-binder"))],
+        validations=[validation(CHOSEN_VOLUME, controllers("persistent-volume-binder"))],
     )
     yield binding(name, cluster=cluster)

@@ -1,18 +1,26 @@
-"""Secrets (core/v1): the connection details of the data store, for solutions and for jobs beside the data.
+"""Secrets (core/v1): the connection details of the data store and of other solutions, for solutions and for jobs.
 
 The keys are the variables that libpq and the AWS SDKs read by themselves, so that ``envFrom`` is all a chart needs
 (PostgreSQL documentation, "Environment Variables"; AWS SDKs reference, "Environment variables"). ``POSTGRES_URI``
 holds no password: libpq takes it from PGPASSWORD. Values are references; a plan never holds a credential.
+
+Where other solutions are is told to those that integrate with them by variables, too, in a Secret for each server.
 
 The application's lies where the solutions run. The reader's and the migration role's lie in the data namespace, for the
 platform's own jobs there: operators may read no Secret and make no pod in it, so that nothing of the tenant's can mount
 them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from provisioner.descriptor.platform import Platform
-from provisioner.naming import SECRET_DATA_STORE, SECRET_DATA_STORE_MIGRATION, SECRET_DATA_STORE_READER
+from provisioner.naming import (
+    SECRET_DATA_STORE,
+    SECRET_DATA_STORE_MIGRATION,
+    SECRET_DATA_STORE_READER,
+    connections_secret,
+)
+from provisioner.plan.integration import Placed, connection_details, servers
 from provisioner.plan.metadata import metadata
 from provisioner.plan.objects import IDENTITY, OUTPUT_ACCESS_KEY, OUTPUT_SECRET_KEY
 from provisioner.plan.postgres import DATABASE, GRANTS, OUTPUT_PASSWORD, role_key, role_names
@@ -48,6 +56,16 @@ def job_secrets(tenant: Tenant, *, platform: Platform) -> tuple[CredentialsSecre
             depends_on=(role_key(kind), DATABASE, GRANTS),
         )
         for kind, name in JOB_SECRETS.items()
+    )
+
+
+def connections_secrets(tenant: Tenant, *, placed: Sequence[Placed]) -> tuple[CredentialsSecret, ...]:
+    """For each server that integrates with others: where those are."""
+    told = {server: connection_details(server, placed=placed, tenant=tenant) for server in servers(placed)}
+    return tuple(
+        _secret(tenant.apps, name=connections_secret(server), values=values, depends_on=())
+        for server, values in told.items()
+        if values
     )
 
 

@@ -15,6 +15,7 @@ from provisioner.descriptor.cooperative import Contact
 from provisioner.descriptor.platform import Platform
 from provisioner.naming import LABEL_SOLUTION, SECRET_DATA_STORE, SECRET_DATA_STORE_MIGRATION
 from provisioner.plan import priority_class
+from provisioner.plan.integration import DATABASE, integration_facts, placed_solutions
 from provisioner.plan.metadata import SOLUTION_ANNOTATIONS, namespace_labels
 from provisioner.plan.resources import SolutionChart
 from provisioner.plan.solution_choice import FACTS, IMAGES, refuse_problems
@@ -23,8 +24,6 @@ from provisioner.plan.tenant import Tenant
 HTTP_PORT = 80
 # With fewer pods than this in its quota a tenant has no room for two replicas of anything and a rollout beside.
 PODS_FOR_TWO_REPLICAS = 10
-# In the page of a chart: the name of the cooperative's database.
-DATABASE = "{database}"
 
 
 def solution_key(name: str) -> str:
@@ -50,6 +49,7 @@ def solution_charts(
     refuse_problems(tenant.cooperative, catalogue=catalogue)
     chosen = {name: catalogue.solution(name) for name in sorted(choices)}
     before = installation_order(chosen.values())
+    placed = placed_solutions(tenant.cooperative, catalogue=catalogue)
     return tuple(
         SolutionChart(
             key=solution_key(name),
@@ -61,6 +61,7 @@ def solution_charts(
             values={
                 **choices[name].values,
                 FACTS: _facts(tenant, solution=chosen[name], chosen=chosen, platform=platform)
+                | integration_facts(name, placed=placed, tenant=tenant)
                 | ({"rotation": rotation} if rotation else {}),
                 IMAGES: _pinned(chosen[name], images=images, platform=platform),
             },
@@ -72,7 +73,6 @@ def solution_charts(
 
 def _facts(tenant: Tenant, *, solution: Solution, chosen: Mapping[str, Solution], platform: Platform) -> dict[str, Any]:
     cooperative = tenant.cooperative
-    integrates = {choice.name: choice.integrates for choice in cooperative.solutions}
     return {
         "cooperative": {
             "name": cooperative.name,
@@ -91,7 +91,6 @@ def _facts(tenant: Tenant, *, solution: Solution, chosen: Mapping[str, Solution]
         "extension": _extension(solution),
         "priorityClass": priority_class.SOLUTIONS,
         "twoReplicas": cooperative.apps_budget.pods >= PODS_FOR_TWO_REPLICAS,
-        "integrates": sorted(integrates[solution.name]),
         "solutions": [_link(other, tenant=tenant, chosen=chosen, platform=platform) for other in chosen.values()],
         "support": {
             "start": cooperative.support.start.isoformat(),

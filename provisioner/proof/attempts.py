@@ -289,8 +289,24 @@ class Gate:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The platform's policies of ``namespace`` say what pods of the solution ``of`` send to ``other``, or get from it.
+
+    An empty name means pods of no solution: the tenant's own. A control: all of ``ports`` are open for every one of
+    them. An attack: nothing beyond ``ports`` is open for any. What operators open by policies of their own is theirs.
+    """
+
+    about: About
+    namespace: str
+    direction: Direction
+    of: str
+    other: str
+    ports: tuple[Ports, ...] = ()
+
+
 RequestAttempt = AccessReview | RulesReview | DryRun | AcceptedWith | GuardLook
 DatabaseAttempt = Connect | Sql | StoreLook
 BucketAttempt = ObjectsCall | StoreLook
-FlowAttempt = Flow | Gate
+FlowAttempt = Flow | Gate | Pair
 Attempt = PlanLook | RequestAttempt | DatabaseAttempt | BucketAttempt | Probe | FlowAttempt

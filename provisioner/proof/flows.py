@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from provisioner.naming import LABEL_SOLUTION
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.network_policy import LABEL_NAMESPACE
 
@@ -89,6 +90,20 @@ class Network:
             self._through(closing, direction=direction, to=peer, of=namespace, surely=True) if closing else EVERYTHING
         )
 
+    def within(self, namespace: str, *, direction: str, of: str, other: str, surely: bool = False) -> tuple[Ports, ...]:
+        """What pods of the solution ``of`` may send to, or receive from, those of ``other`` in the same ``namespace``.
+
+        An empty name means pods of no solution. What some of them may, or with ``surely`` all of them.
+        """
+        specs = [policy["spec"] for policy in self.policies.get(namespace, ())]
+        speaking = [spec for spec in specs if _speaks_of(spec, direction)]
+        closing = [spec for spec in speaking if selects_pods(spec["podSelector"], of=of, surely=not surely)]
+        if not closing:
+            return EVERYTHING
+        opening = [spec for spec in speaking if selects_pods(spec["podSelector"], of=of, surely=surely)]
+        peer = _Solution(network=self, namespace=namespace, name=other, surely=surely)
+        return self._through(opening, direction=direction, to=peer, of=namespace, surely=surely)
+
     def _peer(self, other: str, *, labels: Mapping[str, str] | None = None) -> "_Peer":
         if is_namespace(other):
             return _Namespace(network=self, name=other, labels=labels)
@@ -139,6 +154,30 @@ class _Namespace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Solution:
+    """The pods of a solution in ``namespace``, as a peer in the same one; of none where ``name`` is empty."""
+
+    network: Network
+    namespace: str
+    name: str
+    surely: bool
+
+    def is_among(self, peers: Sequence[Manifest] | None, *, of: str) -> bool:
+        """Whether some of them is among the peers of a rule, or surely every one; no peers are everybody."""
+        del of
+        return not peers or any(self._is(peer) for peer in peers)
+
+    def _is(self, peer: Manifest) -> bool:
+        if "ipBlock" in peer:
+            # Where no pod's address is known, the gates between namespaces judge every block.
+            return bool(self.network.pods) and not self.surely and _may_hold_pods(peer["ipBlock"], network=self.network)
+        labels = self.network.namespaces.get(self.namespace, {LABEL_NAMESPACE: self.namespace})
+        if "namespaceSelector" in peer and not selects(peer["namespaceSelector"], labels):
+            return False
+        return selects_pods(peer.get("podSelector") or {}, of=self.name, surely=self.surely)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Outside:
     """An address that is no pod's, as a peer."""
 
@@ -154,7 +193,7 @@ class _Outside:
         return self.address in ipaddress.ip_network(block["cidr"]) and not any(self.address in hole for hole in holes)
 
 
-_Peer = _Namespace | _Outside
+_Peer = _Namespace | _Solution | _Outside
 
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
@@ -176,6 +215,18 @@ def _fits(expression: Manifest, labels: Mapping[str, str]) -> bool:
             return key in labels
         case _:
             return key not in labels
+
+
+def selects_pods(selector: Manifest, *, of: str, surely: bool) -> bool:
+    """Whether a selector fits some pod of the solution ``of`` (empty: of none), or ``surely`` every one.
+
+    Nobody else can bear a solution's label (rule `solution-label`); every other label a pod may bear or not.
+    """
+    own = {LABEL_SOLUTION: of} if of else {}
+    wanted = (selector.get("matchLabels") or {}).items()
+    asked = [{"key": key, "operator": "In", "values": [value]} for key, value in wanted]
+    asked += selector.get("matchExpressions") or ()
+    return all(_fits(one, own) if one["key"] == LABEL_SOLUTION else not surely for one in asked)
 
 
 def _closes(spec: Manifest, direction: str) -> bool:

@@ -1,5 +1,8 @@
 """Pure: which flows the network policies in force must let through, and which not; analysed without any pod.
 
+Between tenants and the outside pods count as one that fits every selector; within the namespace of the solutions they
+are told apart by the label of their solution, which nobody can forge.
+
 A flow needs the policies of both its ends. No tenant's isolation may rest on those of another: so beside the flows
 themselves the gates are attacked, what a namespace's own policies let in and out. What must be open is what each rule
 of each promised policy is for (promised_flows), whatever is planned.
@@ -10,9 +13,9 @@ from dataclasses import replace
 
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.network_policy import LABEL_NAMESPACE
-from provisioner.proof.attempts import About, Area, Direction, Flow, FlowAttempt, Gate, Guard, GuardKind
-from provisioner.proof.flows import Network, ports_of, some_address
-from provisioner.proof.promised_flows import promised_policies
+from provisioner.proof.attempts import About, Area, Direction, Flow, FlowAttempt, Gate, Guard, GuardKind, Pair
+from provisioner.proof.flows import EVERYTHING, Network, Ports, ports_of, some_address
+from provisioner.proof.promised_flows import NOBODY, promised_pairs, promised_policies
 from provisioner.proof.tenant import SYSTEM_NAMESPACES, Neighbour, ProvenTenant
 
 NETWORK_POLICY = Guard(kind=GuardKind.NETWORK_POLICY)
@@ -33,6 +36,7 @@ def flow_attempts(
     promised = replace(network, policies=promised_policies(tenant))
     policies = [policy for listed in promised.policies.values() for policy in listed]
     made: list[FlowAttempt] = [gate for policy in policies for gate in _controls(policy)]
+    made += _pairs(tenant)
     strangers = [*(name for other in neighbours for name in other.namespaces), *SYSTEM_NAMESPACES]
     for namespace in tenant.namespaces:
         made += _crossing(namespace, neighbours=neighbours)
@@ -61,6 +65,37 @@ def _controls(policy: Manifest) -> Iterator[Gate]:
             for peer in rule[side]:
                 number += 1
                 yield _opening(policy, direction=direction, peer=peer, rule=rule, number=number)
+
+
+def _pairs(tenant: ProvenTenant) -> Iterator[Pair]:
+    """Each pair of solutions, from both ends: what is open between them, and that nothing else is."""
+    for (source, target), ports in promised_pairs(tenant).items():
+        for direction, of, other in ((Direction.EGRESS, source, target), (Direction.INGRESS, target, source)):
+            if ports and NOBODY not in {of, other}:
+                yield _pair(tenant.apps, direction=direction, of=of, other=other, ports=ports, guard=None)
+            if ports != EVERYTHING:
+                yield _pair(tenant.apps, direction=direction, of=of, other=other, ports=ports, guard=NETWORK_POLICY)
+
+
+def _pair(
+    namespace: str, *, direction: Direction, of: str, other: str, ports: tuple[Ports, ...], guard: Guard | None
+) -> Pair:
+    reaching = "reaches" if direction is Direction.EGRESS else "is reached by"
+    beyond = " beyond what they integrate" if ports else ""
+    what = beyond if guard else f" on {', '.join(map(str, ports))}"
+    about = About(
+        id=f"flows/{namespace}/{_named(of)}/{direction}/{_named(other)}{'' if guard else '/open'}",
+        area=Area.FLOWS,
+        who=f"a pod of {_named(of)} in {namespace}",
+        what=f"{reaching} a pod of {_named(other)} there{what}, by the platform's policies",
+        guard=guard,
+    )
+    return Pair(about=about, namespace=namespace, direction=direction, of=of, other=other, ports=ports)
+
+
+def _named(solution: str) -> str:
+    """How a group of pods is called to people."""
+    return {"": "own applications", NOBODY: "another solution"}.get(solution, solution)
 
 
 def _opening(policy: Manifest, *, direction: Direction, peer: Manifest, rule: Manifest, number: int) -> Gate:

@@ -24,6 +24,7 @@ from provisioner.proof.tenant import (
     controller,
 )
 from provisioner.rules.cluster_only import PLATFORM_OBJECTS
+from provisioner.rules.pod_rules import SOLUTION_LABEL
 from provisioner.rules.registry import RULES
 from provisioner.rules.rule import Enforcement, Rule
 
@@ -71,9 +72,14 @@ def object_attempts(
 
 
 def controlled(tenant: ProvenTenant, *, namespace: str) -> "Maker":
-    """The controller that makes both pods and claims, in a namespace of the tenant."""
-    kinds = ("Pod", "PersistentVolumeClaim")
-    return Maker(tenant=tenant, attacker=controller(MAKER_OF_PODS_AND_CLAIMS), namespace=namespace, kinds=kinds)
+    """The controller that makes both pods and claims, in a namespace of the tenant: of a solution's templates, too."""
+    return Maker(
+        tenant=tenant,
+        attacker=controller(MAKER_OF_PODS_AND_CLAIMS),
+        namespace=namespace,
+        kinds=("Pod", "PersistentVolumeClaim"),
+        may=frozenset({SOLUTION_LABEL.id}),
+    )
 
 
 def creates(rights: frozenset[Right], kind: str) -> bool:
@@ -99,16 +105,26 @@ def admission_policy(rule: str) -> Guard:
 
 
 class Maker:
-    """Somebody who makes objects of ``kinds`` in a namespace; coopctl itself without an ``attacker``."""
+    """Somebody who makes objects of ``kinds`` in a namespace; coopctl itself without an ``attacker``.
+
+    The rules whose ids are in ``may`` do not bind this maker.
+    """
 
     def __init__(
-        self, *, tenant: ProvenTenant, attacker: Attacker | None, namespace: str, kinds: tuple[str, ...]
+        self,
+        *,
+        tenant: ProvenTenant,
+        attacker: Attacker | None,
+        namespace: str,
+        kinds: tuple[str, ...],
+        may: frozenset[str] = frozenset(),
     ) -> None:
         self._tenant = tenant
         self._who = attacker.label if attacker else "coopctl"
         self._identity = attacker.identity if attacker else None
         self._namespace = namespace
         self._kinds = kinds
+        self._exempt = may | frozenset(tenant.facts.exceptions)
 
     def attempts(self, *, rules: Sequence[str] = ()) -> Iterator[RequestAttempt]:
         """What is accepted, then what each rule refuses, then what every pod gets; with ``rules`` only these."""
@@ -116,7 +132,7 @@ class Maker:
             yield self.creation(kind, self.accepted(kind), case="accepted", what=f"creates a {kind}", guard=None)
         for rule in RULES:
             guard = guard_of(rule)
-            if guard is not None and rule.id not in self._tenant.facts.exceptions and rule.id in (rules or (rule.id,)):
+            if guard is not None and rule.id not in self._exempt and rule.id in (rules or (rule.id,)):
                 yield from self._flawed(rule, guard=guard)
         if "Pod" in self._kinds and not rules:
             yield from self._looks()

@@ -15,7 +15,7 @@ from provisioner.plan.manifest import Manifest
 from provisioner.plan.quantity import cpu, size
 from provisioner.plan.resource_quota import PROBE_CPU_MILLIS, PROBE_MEMORY_BYTES, PROBE_SCRATCH_BYTES
 from provisioner.plan.service import StoreService, objects_service, postgres_service
-from provisioner.proof.attempts import About, Area, Guard, Probe, Protocol
+from provisioner.proof.attempts import About, Area, Direction, Guard, Probe, Protocol
 from provisioner.proof.flows import Network
 from provisioner.proof.planning_flows import NETWORK_POLICY, forbidden_targets
 from provisioner.proof.tenant import ProvenTenant
@@ -40,11 +40,12 @@ class Listener:
 
 @dataclass(frozen=True, kw_only=True)
 class Reachable:
-    """Something of another tenant's that listens: ``what`` it is, and host:port."""
+    """Something of a tenant's that listens: ``what`` it is, host:port, and the solution if it is a solution's pod."""
 
     namespace: str
     what: str
     target: str
+    solution: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,12 +187,27 @@ class _Planner:
             if found.namespace in self._tenant.namespaces:
                 continue
             yield self._probe(Protocol.TCP, found.target, what=found.what)
+        yield from self._on_solutions()
         for what, target in forbidden_targets(self._tenant, servers=self._facts.servers).items():
             address, _, port = target.rpartition(":")
             ports = self._facts.network.outwards(self._namespace, address.strip("[]"))
             permitted = any(one.protocol == "TCP" and one.first <= int(port) <= one.last for one in ports)
             yield self._probe(Protocol.TCP, target, what=what, permitted=permitted)
         yield self._probe(Protocol.LINK, "", what="others on its link over IPv6", word=own_words(self._tenant))
+
+    def _on_solutions(self) -> Iterator[Probe]:
+        """The tenant's own solutions, from a pod of none; but those that its operators opened to their own."""
+        if self._namespace != self._tenant.apps:
+            return
+        for found in self._facts.reachables:
+            if found.namespace == self._namespace and found.solution and not self._is_open_to_own(found.solution):
+                yield self._probe(Protocol.TCP, found.target, what=found.what)
+
+    def _is_open_to_own(self, solution: str) -> bool:
+        network = self._facts.network
+        out = network.within(self._namespace, direction=Direction.EGRESS, of="", other=solution)
+        into = network.within(self._namespace, direction=Direction.INGRESS, of=solution, other="")
+        return any(one.meets(other) for one in out for other in into)
 
     def _to_listener(self, listener: Listener, *, protocol: Protocol, guard: Guard | None) -> Probe:
         what = f"a pod of {listener.namespace} over {protocol.upper()}"

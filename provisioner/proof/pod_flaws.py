@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from provisioner.naming import LABEL_COOPERATIVE
+from provisioner.naming import LABEL_COOPERATIVE, LABEL_SOLUTION
 from provisioner.plan.manifest import Manifest
 from provisioner.proof.accepted import DIGEST, NAME, claim_spec
 from provisioner.proof.changing import (
@@ -71,6 +71,11 @@ POD_FLAWS: Mapping[str, tuple[PodFlaw, ...]] = MappingProxyType(
         "image-pull": (
             PodFlaw(
                 what="an image that is not always pulled", change=in_container("imagePullPolicy", value="IfNotPresent")
+            ),
+        ),
+        "solution-label": (
+            PodFlaw(
+                what="the label of a solution's pods", change=in_pod("metadata", "labels", LABEL_SOLUTION, value=NAME)
             ),
         ),
         "node-name": (PodFlaw(what="a node of its own choice", change=in_spec("nodeName", value=FOREIGN)),),

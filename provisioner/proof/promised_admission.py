@@ -8,7 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from provisioner.naming import API_GROUP, LABEL_CLUSTER, LABEL_COOPERATIVE, RESOURCE_TENANTS, VERB_MANAGE, ClusterId
+from provisioner.naming import (
+    API_GROUP,
+    LABEL_CLUSTER,
+    LABEL_COOPERATIVE,
+    LABEL_SOLUTION,
+    RESOURCE_TENANTS,
+    VERB_MANAGE,
+    ClusterId,
+)
 from provisioner.plan.manifest import Manifest
 from provisioner.rules.cluster_only import CHOSEN_VOLUME, GUARDED_NAMESPACES, PLATFORM_OBJECTS
 from provisioner.rules.registry import RULES
@@ -63,6 +71,18 @@ _CHANGES = re.compile(r"request\.operation == 'CREATE'( \|\| object\.\S+ != oldO
 _NOBODY = frozenset({"false", "!true", "!(true)"})
 _MANAGES = f"authorizer.group('{API_GROUP}').resource('{RESOURCE_TENANTS}').check('{VERB_MANAGE}').allowed()"
 _FACT = re.compile(rf"namespaceObject\.metadata\.annotations\['{re.escape(API_GROUP)}/[a-z-]+'\]")
+_SOLUTION = re.escape(f".?metadata.?labels[?'{LABEL_SOLUTION}']")
+# A pod is relabelled where its own label is another than before, or there for the first time.
+_RELABELLED = re.compile(
+    rf"request\.operation == 'CREATE' \? object(?P<at>(\.\?\w+)*){_SOLUTION}\.hasValue\(\)"
+    rf" : object(?P=at){_SOLUTION} != oldObject(?P=at){_SOLUTION}"
+)
+# By whom pods, and what makes pods, are made as a template says.
+_MAKERS = {
+    "pods": ("daemon-set", "job", "replicaset", "replication", "statefulset"),
+    "replicasets": ("deployment",),
+    "jobs": ("cronjob",),
+}
 _LIST = r".split(' ').filter(item, item != '')"
 
 
@@ -166,8 +186,20 @@ def _loose_variables(variables: Sequence[Manifest]) -> Iterator[str]:
         fact = said.removesuffix(_LIST) if name in lists | {"operators", "solutions"} else said
         if said == "true" or (name == "manages" and said != _MANAGES):
             yield f"{name} is {said}"
+        if (name == "templated" and said != _templated()) or (name == "relabelled" and not _RELABELLED.fullmatch(said)):
+            yield f"{name} is {said}"
         if name in facts | lists | {"operators", "solutions"} and not _FACT.fullmatch(fact):
             yield f"the tenant's {name} are {said}"
+
+
+def _templated() -> str:
+    """Who makes what a template says, as the rule for solutions' labels lets them through: at the making alone."""
+    made = []
+    for resource, makers in _MAKERS.items():
+        users = [f"system:serviceaccount:kube-system:{name}-controller" for name in makers]
+        users.append("system:kube-controller-manager")
+        made.append(f"(request.resource.resource == '{resource}' && request.userInfo.username in {users})")
+    return f"request.operation == 'CREATE' && ({' || '.join(made)})"
 
 
 def _binding_lacks(binding: Manifest, *, cluster: ClusterId) -> Iterator[str]:

@@ -13,16 +13,24 @@ from provisioner.descriptor.platform import DnsAccess, Endpoint, IngressAccess, 
 from provisioner.naming import SERVICE_OBJECTS, SERVICE_POSTGRES
 from provisioner.plan.addresses import FORBIDDEN
 from provisioner.plan.manifest import Manifest
+from provisioner.plan.resources import SolutionChart
+from provisioner.plan.solution_choice import FACTS
+from provisioner.proof.flows import EVERYTHING, Ports
 from provisioner.proof.tenant import ProvenTenant
 from provisioner.rules.network_rules import LABEL_NAMESPACE
 
 _DNS_PORT = 53
 _EVERY_POD: Manifest = {"podSelector": {}}
 DEFAULT_DENY = "default-deny"
+# A solution that no catalogue can offer: a name may not begin with a hyphen.
+NOBODY = "-another"
 
 
 def promised_policies(tenant: ProvenTenant) -> Mapping[str, list[Manifest]]:
-    """The policies of both namespaces, by namespace: what must be open, and nothing else."""
+    """The policies of both namespaces, by namespace: what must be open for every pod, and nothing else.
+
+    What is open among the pods of the solutions' namespace is in `promised_pairs`.
+    """
     platform = tenant.terms.platform
     egress = tenant.terms.cooperative.network.egress
     return {
@@ -34,9 +42,35 @@ def promised_policies(tenant: ProvenTenant) -> Mapping[str, list[Manifest]]:
         ],
         tenant.data: [
             *_of_both(tenant.data, platform=platform),
+            _policy(
+                tenant.data,
+                "same-namespace",
+                ingress=[{"from": [dict(_EVERY_POD)]}],
+                egress=[{"to": [dict(_EVERY_POD)]}],
+            ),
             _policy(tenant.data, "from-apps", ingress=[{"from": [_pods_of(tenant.apps)]}]),
         ],
     }
+
+
+def promised_pairs(tenant: ProvenTenant) -> Mapping[tuple[str, str], tuple[Ports, ...]]:
+    """The ports on which pods of one solution reach those of another, for every pair of servers; ``""`` is no solution.
+
+    A solution reaches itself, and so do the pods of no solution. Which ones integrate with which is the descriptor's;
+    in whose server each runs, and at which port that serves, its chart was told. One that is not there stands for all
+    that may come: with it nothing is shared.
+    """
+    told = {one.solution: one.values[FACTS] for one in tenant.plan.resources if isinstance(one, SolutionChart)}
+    groups = sorted({"", NOBODY, *(str(facts["server"]) for facts in told.values())})
+    open_ports = {(one, other): EVERYTHING if one == other else () for one in groups for other in groups}
+    for choice in tenant.terms.cooperative.solutions:
+        for name in set(choice.integrates) & told.keys():
+            source, target = told[choice.name]["server"], told[name]["server"]
+            serving = told[target]["serves"] if target in told else None
+            if source != target and serving:
+                port = int(serving["pod_port"])
+                open_ports[source, target] = (Ports(protocol="TCP", first=port, last=port),)
+    return open_ports
 
 
 def deny_lacks(policy: Manifest | None) -> Iterator[str]:
@@ -50,9 +84,6 @@ def deny_lacks(policy: Manifest | None) -> Iterator[str]:
 
 def _of_both(namespace: str, *, platform: Platform) -> list[Manifest]:
     return [
-        _policy(
-            namespace, "same-namespace", ingress=[{"from": [dict(_EVERY_POD)]}], egress=[{"to": [dict(_EVERY_POD)]}]
-        ),
         _policy(namespace, "dns", egress=list(_to_dns(platform.dns))),
         _policy(namespace, f"to-{SERVICE_POSTGRES}", egress=[_to_server(platform.postgres.pods)]),
         _policy(namespace, f"to-{SERVICE_OBJECTS}", egress=[_to_server(platform.objects.pods)]),

@@ -2,12 +2,14 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from provisioner.cluster.api import ApiServer
 from provisioner.descriptor.platform import Platform
+from provisioner.naming import LABEL_COOPERATIVE
 from provisioner.plan.manifest import Manifest
-from provisioner.proof.attempts import Flow, FlowAttempt, Gate
+from provisioner.proof.attempts import Flow, FlowAttempt, Gate, Pair
 from provisioner.proof.flows import Address, Network, Ports, beyond, is_namespace
 from provisioner.proof.planning_flows import INTERNET, NETWORK_POLICY
 from provisioner.proof.verdicts import Verdict, allowed, refused
@@ -26,6 +28,7 @@ class FlowRunner:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._platforms = platforms_own(network)
 
     def run(self, attempt: FlowAttempt) -> Verdict:
         """Whether the policies let it through."""
@@ -34,6 +37,8 @@ class FlowRunner:
                 return self._flowed(attempt)
             case Gate():
                 return self._passed(attempt)
+            case Pair():
+                return self._paired(attempt)
             case _:
                 assert_never(attempt)
 
@@ -48,6 +53,19 @@ class FlowRunner:
         if found:
             return allowed(attempt.about, f"on {', '.join(map(str, found))}")
         return refused(attempt.about, by=NETWORK_POLICY, said="no policy lets it through")
+
+    def _paired(self, attempt: Pair) -> Verdict:
+        is_control = attempt.about.guard is None
+        open_ports = self._platforms.within(
+            attempt.namespace, direction=attempt.direction, of=attempt.of, other=attempt.other, surely=is_control
+        )
+        if is_control:
+            closed = beyond(attempt.ports, expected=open_ports)
+            said = f"not open for every pod: {', '.join(map(str, closed))}"
+            return refused(attempt.about, by=NETWORK_POLICY, said=said) if closed else allowed(attempt.about)
+        if found := beyond(open_ports, expected=attempt.ports):
+            return allowed(attempt.about, f"on {', '.join(map(str, found))}")
+        return refused(attempt.about, by=NETWORK_POLICY, said="no policy of the platform lets it through")
 
     def _flowed(self, attempt: Flow) -> Verdict:
         ports = self._ports(attempt)
@@ -64,6 +82,15 @@ class FlowRunner:
         address, _, port = target.rpartition(":")
         open_ports = network.outwards(source, address.strip("[]"))
         return tuple(ports for ports in open_ports if ports.first <= int(port) <= ports.last)
+
+
+def platforms_own(network: Network) -> Network:
+    """The network with the platform's own policies alone: nobody else can make an object that bears its label."""
+    kept = {
+        namespace: [one for one in listed if LABEL_COOPERATIVE in (one["metadata"].get("labels") or {})]
+        for namespace, listed in network.policies.items()
+    }
+    return replace(network, policies=kept)
 
 
 def read_network(

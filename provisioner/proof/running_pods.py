@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from provisioner.cluster.api import JSON
 from provisioner.errors import NotPermitted
-from provisioner.naming import LABEL_COOPERATIVE
+from provisioner.naming import LABEL_COOPERATIVE, LABEL_SOLUTION
 from provisioner.plan.manifest import Manifest
 from provisioner.proof.attempts import About, Area, Probe
 from provisioner.proof.cluster_facts import ClusterFacts
@@ -166,13 +166,13 @@ class PodSession:
             item["metadata"]["name"]: (item["metadata"].get("labels") or {}).get(LABEL_COOPERATIVE)
             for item in self.cluster.namespaces
         }
-        foreign = [name for name, owner in sorted(owners.items()) if owner]
-        for namespace in foreign[: 2 * _NEIGHBOURS_SHOWN]:
-            yield from listening(
-                namespace,
-                pods=self.cluster.api.get(f"/api/v1/namespaces/{namespace}/pods")["items"],
-                services=self.cluster.api.get(f"/api/v1/namespaces/{namespace}/services")["items"],
-            )
+        owned = [name for name, owner in sorted(owners.items()) if owner]
+        own = [tenant.apps for tenant in self.tenants]
+        for namespace in dict.fromkeys((*own, *owned[: 2 * _NEIGHBOURS_SHOWN])):
+            pods = self.cluster.api.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+            services = self.cluster.api.get(f"/api/v1/namespaces/{namespace}/services")["items"]
+            yield from listening(namespace, pods=pods, services=services)
+            yield from solutions_pods(namespace, pods=pods)
 
     def _found(
         self,
@@ -222,14 +222,8 @@ def listening(
 
     A Service without selector leads out of the cluster: to a server that is shared.
     """
-    running = [
-        (pod["status"]["podIP"], port["containerPort"])
-        for pod in pods
-        if pod["status"].get("phase") == "Running" and LABEL_RUN not in (pod["metadata"].get("labels") or {})
-        for container in pod["spec"]["containers"]
-        for port in container.get("ports") or ()
-    ]
-    for number, (address, port) in enumerate(sorted(running)[:_PODS_SHOWN], start=1):
+    running = sorted((address, port) for _, address, port in _running(pods))
+    for number, (address, port) in enumerate(running[:_PODS_SHOWN], start=1):
         yield Reachable(namespace=namespace, what=f"pod {number} of {namespace}", target=f"{address}:{port}")
     for service in services:
         address = service["spec"].get("clusterIP")
@@ -237,6 +231,27 @@ def listening(
             name, port = service["metadata"]["name"], service["spec"]["ports"][0]["port"]
             what = f"the Service {name} of {namespace}"
             yield Reachable(namespace=namespace, what=what, target=f"{address}:{port}")
+
+
+def solutions_pods(namespace: str, *, pods: Iterable[Mapping[str, Any]]) -> Iterator[Reachable]:
+    """A running pod of each solution in a namespace."""
+    found: dict[str, str] = {}
+    for solution, address, port in _running(pods):
+        found.setdefault(solution, f"{address}:{port}")
+    for solution, target in sorted(found.items()):
+        if solution:
+            what = f"a pod of the solution {solution} of {namespace}"
+            yield Reachable(namespace=namespace, what=what, target=target, solution=solution)
+
+
+def _running(pods: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, int]]:
+    """Solution, address and port of each container that listens, but of a proof's own pods."""
+    for pod in pods:
+        labels = pod["metadata"].get("labels") or {}
+        if pod["status"].get("phase") == "Running" and LABEL_RUN not in labels:
+            for container in pod["spec"]["containers"]:
+                for port in container.get("ports") or ():
+                    yield labels.get(LABEL_SOLUTION, ""), pod["status"]["podIP"], port["containerPort"]
 
 
 def _of(tenant: ProvenTenant, found: Mapping[str, tuple[Finding, ...]]) -> tuple[Finding, ...]:

@@ -93,4 +93,12 @@ ESCAPING = _rule(
     source=f"{_HELM}, Chart Best Practices, Quote Strings",
     remedy="write every text of .Values.coopctl through quote, toJson or toYaml",
 )
-CHART_FILE_RULES = (DOCUMENTS, FILES, SCHEMA, DATA_MAP, TERMS, REFERENCES, RENDERS, STEADY, ESCAPING)
+SERVED = _rule(
+    "chart-served",
+    title="what a chart says that it serves is there",
+    severity=Severity.HIGH,
+    reason="those who integrate with it are told an address, and let through to a port, where nothing answers",
+    source="Kubernetes documentation, Service, Port definitions",
+    remedy="bring a Service of the release's name, with the port of coopctl.dev/serves, which leads to the pods' port",
+)
+CHART_FILE_RULES = (DOCUMENTS, FILES, SCHEMA, DATA_MAP, TERMS, REFERENCES, RENDERS, STEADY, ESCAPING, SERVED)

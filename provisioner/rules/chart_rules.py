@@ -53,6 +53,10 @@ def _hooks(part: Part, _: Facts) -> Iterator[Fault]:
         yield Fault(path="metadata.annotations", message=f"make it a Helm hook ({hook})")
 
 
+def _flows(part: Part, _: Facts) -> Iterator[Fault]:
+    yield Fault(path="kind", message=f"{part.kind} opens flows beside those that the plan makes")
+
+
 CHART_RULES = (
     Rule(
         id="chart-scope",
@@ -87,6 +91,17 @@ CHART_RULES = (
         judge=_hooks,
         enforcement=Enforcement.COOPCTL,
     ),
+    Rule(
+        id="chart-flows",
+        title="charts open no flows themselves",
+        severity=Severity.HIGH,
+        subject=Subject.NETWORK_POLICIES,
+        reason="policies add up: one that selects other pods opens them to solutions that nobody integrated",
+        sources=("Kubernetes documentation, Network Policies",),
+        remedy="leave NetworkPolicies out; coopctl.dev/serves and coopctl.dev/integrates say what is to be open",
+        judge=_flows,
+        enforcement=Enforcement.COOPCTL,
+    ),
 )
 CHART_NAMES = PlanRule(
     id="chart-names",
@@ -96,6 +111,18 @@ CHART_NAMES = PlanRule(
     sources=("Kubernetes documentation, Server-Side Apply, Conflicts",),
     remedy="give the object another name, such as one that begins with the release's",
 )
+CHART_PODS = PlanRule(
+    id="chart-pods",
+    title="a solution's pods bear its own label",
+    severity=Severity.HIGH,
+    reason="network policies tell solutions apart by it: a pod without has the flows of the tenant's own applications,"
+    " and one with another's has that solution's",
+    sources=(
+        "Kubernetes documentation, Network Policies",
+        "Kubernetes documentation, Multi-tenancy, Network isolation",
+    ),
+    remedy="write .Values.coopctl.podLabels into the labels of every pod template, and no other coopctl.dev/solution",
+)
 EXPIRED_EXCEPTION = PlanRule(
     id="expired-exception",
     title="no exception is past its day",
@@ -104,4 +131,4 @@ EXPIRED_EXCEPTION = PlanRule(
     sources=("NIST SP 800-53 Rev. 5, CA-5",),
     remedy="mend what it excused and remove the document, or have somebody answer for a later day",
 )
-PLAN_RULES = (CHART_NAMES, EXPIRED_EXCEPTION)
+PLAN_RULES = (CHART_NAMES, CHART_PODS, EXPIRED_EXCEPTION)

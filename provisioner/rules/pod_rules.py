@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provisioner.naming import PRIORITY_PROBE
+from provisioner.naming import LABEL_SOLUTION, PRIORITY_PROBE
 from provisioner.rules.facts import Facts
 from provisioner.rules.network_rules import SAFE_PREFIXES
 from provisioner.rules.parts import containers, items, mapping, volumes
@@ -136,6 +136,12 @@ def _grace_period(part: Part, _: Facts) -> Iterator[Fault]:
         yield Fault(path=f"{part.path}.terminationGracePeriodSeconds", message=f"is {seconds}")
 
 
+def _solution_label(part: Part, _: Facts) -> Iterator[Fault]:
+    if LABEL_SOLUTION in mapping(part.metadata.get("labels")):
+        path = f"{part.path.removesuffix('spec')}metadata.labels"
+        yield Fault(path=path, message=f"bear {LABEL_SOLUTION}, which only a solution's own pods do")
+
+
 def _scratch_space(part: Part, _: Facts) -> Iterator[Fault]:
     for path, container in containers(part):
         limit = mapping(mapping(container.get("resources")).get("limits")).get("ephemeral-storage")
@@ -157,6 +163,22 @@ _EVERY_AFFINITY_TERM = "\n".join(
     f" && w.podAffinityTerm.?namespaces.orValue([]).size() == 0)" + (" &&" if kind == _AFFINITIES[0] else "")
     for kind in _AFFINITIES
 )
+
+SOLUTION_LABEL = Rule(
+    id="solution-label",
+    title="only a solution's pods bear its label",
+    severity=Severity.HIGH,
+    subject=Subject.PODS,
+    reason="network policies tell solutions apart by it: whoever bears it has that solution's flows, and a pod"
+    " that loses it passes for the tenant's own",
+    sources=("Kubernetes documentation, Network Policies", f"{_MULTI_TENANCY}, Network isolation"),
+    remedy=f"leave {LABEL_SOLUTION} out, and on a solution's pod as it is; a NetworkPolicy of one's own opens flows",
+    judge=_solution_label,
+    # Controllers make pods of templates that were judged themselves.
+    cel="!variables.relabelled || variables.templated",
+    binds_tenants_only=True,
+)
+"""A chart's pods must bear what nobody else's may: charts are held to `chart-pods` in its place."""
 
 RULES = (
     Rule(
@@ -320,4 +342,5 @@ RULES = (
         judge=_grace_period,
         cel=f"variables.spec.?terminationGracePeriodSeconds.orValue(30) <= {LONGEST_GRACE_SECONDS}",
     ),
+    SOLUTION_LABEL,
 )

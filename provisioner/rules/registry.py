@@ -28,8 +28,11 @@ RULES: tuple[Rule, ...] = (
     *network_rules.RULES,
     *access_rules.RULES,
 )
-RULES_FOR_CHARTS: tuple[Rule, ...] = (*RULES, *chart_rules.CHART_RULES)
-"""What a solution's chart is judged by."""
+RULES_FOR_CHARTS: tuple[Rule, ...] = (
+    *(one for one in RULES if one is not pod_rules.SOLUTION_LABEL),
+    *chart_rules.CHART_RULES,
+)
+"""What a solution's chart is judged by, object by object."""
 EVERY_RULE: tuple[AnyRule, ...] = (
     *RULES,
     *cluster_only.CLUSTER_ONLY_RULES,

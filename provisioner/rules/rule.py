@@ -78,8 +78,9 @@ class Rule:
     is empty where something else than an admission policy enforces the rule. It knows ``variables.spec`` and
     ``variables.metadata`` (the part), ``variables.containers`` and ``variables.annotations`` of a pod, the tenant's
     lists such as ``variables.registries``, for claims the one ``claim`` with its metadata, for templates the ``labels``
-    of one; ``variables.bound`` (a pod has its node, a claim its volume, which no template has) and
-    ``variables.manages`` (who asks manages tenants).
+    of one; ``variables.bound`` (a pod has its node, a claim its volume, which no template has), ``relabelled`` (a pod
+    or template gets, changes or loses a solution's label), ``templated`` (a controller makes what a template says) and
+    ``manages`` (who asks manages tenants).
     ``binds_tenants_only``: the platform itself may do it.
     """
 

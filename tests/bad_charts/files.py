@@ -145,6 +145,14 @@ FILES = (
         told="'payroll'",
     ),
     BadChart(
+        name="serves where nothing is",
+        rule="chart-served",
+        file="Chart.yaml",
+        change=adding("  coopctl.dev/serves: http 80:9090\n"),
+        at="serves",
+        told="no Service portal leads there",
+    ),
+    BadChart(
         name="depends on itself",
         rule="chart-references",
         file="Chart.yaml",

@@ -20,13 +20,16 @@ def indented(text: str, by: int) -> str:
     return "".join(f"{' ' * by}{line}\n" for line in text.splitlines())
 
 
-def further_object(name: str, rule: str, head: str, rest: str, *, at: str) -> BadChart:
+def further_object(name: str, rule: str, head: str, rest: str, *, at: str, also: tuple[str, ...] = ()) -> BadChart:
     """A further object of the chart."""
     text = f"{head}\n{METADATA}{rest}"
-    return BadChart(name=name, rule=rule, file=NEW, change=adding(text), at=at)
+    return BadChart(name=name, rule=rule, file=NEW, change=adding(text), at=at, also=also)
 
 
-_JOB = f"spec:\n  template:\n    spec:\n{indented(POD, 6)}"
+_JOB = (
+    "spec:\n  template:\n    metadata:\n      labels: {{ toJson .Values.coopctl.podLabels }}\n"
+    f"    spec:\n{indented(POD, 6)}"
+)
 _CLAIM = (
     "spec:\n  accessModes: [ReadWriteOnce]\n  storageClassName: {}\n  resources:\n    requests:\n      storage: {}\n"
 )
@@ -125,6 +128,14 @@ OBJECTS = (
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy",
         "spec:\n  podSelector: {}\n  ingress:\n    - {}\n",
         at="    - {}",
+        also=("chart-flows",),
+    ),
+    further_object(
+        "opens others to itself",
+        "chart-flows",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy",
+        "spec:\n  podSelector: {}\n  ingress:\n    - from:\n        - podSelector: {}\n",
+        at="kind: NetworkPolicy",
     ),
     further_object(
         "gives tokens",

@@ -4,6 +4,7 @@ from tests.bad_charts.changing import DEPLOYMENT, IMAGE, BadChart, swap
 from tests.unit.plan.builders import FAKE_DIGEST
 
 _SECURITY = "            allowPrivilegeEscalation: false\n"
+_LABELS = "      labels:"
 
 
 def pod_line(name: str, rule: str, line: str) -> BadChart:
@@ -87,7 +88,21 @@ PODS = (
         "template-labels",
         '{{- include "portal.selector" . | nindent 8 }}',
         '{{- include "portal.labels" . | nindent 8 }}',
-        at="      labels:",
+        at=_LABELS,
+    ),
+    deployment(
+        "bears no solution's label",
+        "chart-pods",
+        "        {{- toYaml .Values.coopctl.podLabels | nindent 8 }}\n",
+        "",
+        at=_LABELS,
+    ),
+    deployment(
+        "passes for another solution",
+        "chart-pods",
+        "{{- toYaml .Values.coopctl.podLabels | nindent 8 }}",
+        "coopctl.dev/solution: ledger",
+        at=_LABELS,
     ),
     BadChart(
         name="wants too much",

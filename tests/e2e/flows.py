@@ -11,7 +11,7 @@ from functools import partial
 
 from provisioner.catalogue.images.building import BuiltImage
 from provisioner.catalogue.images.pushing import push
-from provisioner.naming import SECRET_DATA_STORE
+from provisioner.naming import LABEL_SOLUTION, SECRET_DATA_STORE
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.priority_class import SOLUTIONS
 from tests import outside_world
@@ -20,6 +20,8 @@ from tests.running_estate import RunningEstate
 
 OWN, NEIGHBOUR, NOBODY = "rice-processing", "plastics", "bystander"
 NAME = "flows"
+# A probe that bears the label of the portal's pods, as only those who manage tenants can make one.
+AS_PORTAL, PORTAL = "flows-as-portal", "portal Service"
 API_SERVERS_PORT, OTHER_SERVER = "the API server's port", "another server of the host"
 
 
@@ -37,9 +39,9 @@ class Flows:
         """The addresses among them at which somebody else must listen while they are tried."""
         return [self.host[name] for name in (API_SERVERS_PORT, OTHER_SERVER)]
 
-    def reached(self, namespace: str, targets: Mapping[str, str]) -> set[str]:
-        """The names of the targets that a connection can be opened to from the probe of ``namespace``."""
-        address = address_of(self.estate, namespace)
+    def reached(self, namespace: str, targets: Mapping[str, str], *, by: str = NAME) -> set[str]:
+        """The names of the targets that a connection can be opened to from the probe ``by`` of ``namespace``."""
+        address = address_of(self.estate, namespace, name=by)
         answers = {
             name: fetch(f"http://{address}:{PROBE_PORT}/connect?to={target}") for name, target in targets.items()
         }
@@ -58,8 +60,11 @@ def try_flows(estate: RunningEstate, *, image: BuiltImage) -> Flows:
     namespaces = [NOBODY, *(f"{tenant}-{part}" for tenant in (OWN, NEIGHBOUR) for part in ("apps", "data"))]
     estate.apply(*(prober(namespace, image=reference) for namespace in namespaces))
     estate.apply(*(service(namespace, NAME) for namespace in namespaces))
+    as_portal = prober(f"{OWN}-apps", image=reference, name=AS_PORTAL, labels={LABEL_SOLUTION: "portal"})
+    estate.apply(as_portal)
     for namespace in namespaces:
         wait(partial(answers, estate, namespace), f"the probe of {namespace}")
+    wait(partial(answers, estate, f"{OWN}-apps", name=AS_PORTAL), "the probe that passes for the portal's")
     return Flows(
         estate=estate,
         own=targets_of(estate, OWN),
@@ -72,9 +77,9 @@ def registry(estate: RunningEstate) -> str:
     return f"127.0.0.1:{estate.endpoints.registry}"
 
 
-def prober(namespace: str, *, image: str) -> Manifest:
+def prober(namespace: str, *, image: str, name: str = NAME, labels: dict[str, str] | None = None) -> Manifest:
     """A pod as a solution's is: restricted, of the platform's priority, with the delivered Secret in apps."""
-    made = pod(namespace, NAME, image=image)
+    made = pod(namespace, name, image=image, labels=labels)
     container = made["spec"]["containers"][0]
     container["imagePullPolicy"] = "Always"
     amounts = {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "16Mi"}
@@ -85,15 +90,15 @@ def prober(namespace: str, *, image: str) -> Manifest:
     return made
 
 
-def answers(estate: RunningEstate, namespace: str) -> bool:
+def answers(estate: RunningEstate, namespace: str, *, name: str = NAME) -> bool:
     """Whether the probe answers its own host, and may itself open connections: its policies are in force by then."""
-    address = address_of(estate, namespace)
+    address = address_of(estate, namespace, name=name)
     own = f"http://{address}:{PROBE_PORT}/connect?to={address}:{PROBE_PORT}"
     return bool(address) and fetch(own) == "open"
 
 
-def address_of(estate: RunningEstate, namespace: str) -> str:
-    found: str = estate.get("pod", "-n", namespace, NAME)["status"].get("podIP", "")
+def address_of(estate: RunningEstate, namespace: str, *, name: str = NAME) -> str:
+    found: str = estate.get("pod", "-n", namespace, name)["status"].get("podIP", "")
     return found
 
 
@@ -108,7 +113,7 @@ def targets_of(estate: RunningEstate, tenant: str) -> dict[str, str]:
     return {
         "apps pod": f"{address_of(estate, apps)}:{PROBE_PORT}",
         "apps Service": f"{cluster_address(estate, apps, NAME)}:80",
-        "portal Service": f"{cluster_address(estate, apps, 'portal')}:80",
+        PORTAL: f"{cluster_address(estate, apps, 'portal')}:80",
         "data pod": f"{address_of(estate, data)}:{PROBE_PORT}",
         "data Service": f"{cluster_address(estate, data, NAME)}:80",
     }

@@ -10,7 +10,7 @@ import pytest
 from provisioner.embedded.node.layout import NODE_PORTS
 from provisioner.embedded.ports import GRPC_OFFSET
 from tests.e2e.conftest import Demo, run_demo
-from tests.e2e.flows import NEIGHBOUR, NOBODY, OWN, Flows, address_of, cluster_address
+from tests.e2e.flows import AS_PORTAL, NEIGHBOUR, NOBODY, OWN, PORTAL, Flows, address_of, cluster_address
 from tests.e2e.probe_image import PSQL
 from tests.integration.node.conftest import PROBE_PORT, fetch
 from tests.machine_traces import traces
@@ -110,10 +110,15 @@ def test_a_pod_writes_and_reads_its_bucket_and_no_other(flows: Flows) -> None:
         assert "error: 403" in shell(command, bucket=other).stderr
 
 
-def test_solutions_reach_their_own_tenant_and_nothing_of_the_neighbour(flows: Flows) -> None:
+def test_own_applications_reach_their_own_tenant_but_its_solutions_and_nothing_of_the_neighbour(flows: Flows) -> None:
     for tenant, own, other in ((OWN, flows.own, flows.neighbour), (NEIGHBOUR, flows.neighbour, flows.own)):
-        assert flows.reached(f"{tenant}-apps", own) == set(own)
+        assert flows.reached(f"{tenant}-apps", own) == set(own) - {PORTAL}
         assert flows.reached(f"{tenant}-apps", other) == set()
+
+
+def test_a_solution_s_pods_reach_themselves_and_no_own_application(flows: Flows) -> None:
+    within = {name: target for name, target in flows.own.items() if name in {PORTAL, "apps pod", "apps Service"}}
+    assert flows.reached(f"{OWN}-apps", within, by=AS_PORTAL) == {PORTAL}
 
 
 @pytest.mark.usefixtures("servers_on_the_host")

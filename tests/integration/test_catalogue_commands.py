@@ -113,6 +113,7 @@ def test_show_tells_the_oldest_version_that_will_do(outside: Path, capsys: pytes
     chart = good_chart(outside / "charts")
     older = shutil.copytree(chart, outside / "charts" / "tea")
     replaced(older / "Chart.yaml", "name: portal", "name: tea")
+    replaced(older / "Chart.yaml", "category: basic\n", "category: basic\n  coopctl.dev/serves: http 80:8080\n")
     replaced(chart / "Chart.yaml", "category: basic\n", 'category: basic\n  coopctl.dev/integrates: "tea >= 1.2.0"\n')
     here = ("show", "portal", "--catalogue", "charts")
     document = answer(capsys, *here)

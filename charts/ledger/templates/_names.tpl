@@ -4,7 +4,7 @@ app.kubernetes.io/name: ledger
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Labels of the ledger's objects. Pod templates bear the selector alone. */}}
+{{/* Labels of the ledger's objects. Pod templates bear the selector, and the label that their flows go by. */}}
 {{- define "ledger.labels" -}}
 {{ include "ledger.selector" . }}
 app.kubernetes.io/version: {{ .Chart.Version | quote }}

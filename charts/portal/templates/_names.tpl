@@ -4,7 +4,7 @@ app.kubernetes.io/name: portal
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Labels of the portal's objects. Pod templates bear the selector alone. */}}
+{{/* Labels of the portal's objects. Pod templates bear the selector, and the label that their flows go by. */}}
 {{- define "portal.labels" -}}
 {{ include "portal.selector" . }}
 app.kubernetes.io/version: {{ .Chart.Version | quote }}

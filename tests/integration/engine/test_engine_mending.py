@@ -59,7 +59,7 @@ def test_every_change_by_hand_shows_in_the_status_and_is_mended_by_apply(maker: 
     assert look(maker, site, "handled").is_well
 
     kubectl = maker.world.kubectl
-    kubectl("-n", APPS, "delete", "networkpolicy", "same-namespace")
+    kubectl("-n", APPS, "delete", "networkpolicy", "own-applications")
     for changed in (OPENED, WEAKENED):
         kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=mallory", "-f", "-", stdin=changed)
     maker.sql("GRANT CONNECT ON DATABASE handled TO PUBLIC")
@@ -71,7 +71,7 @@ def test_every_change_by_hand_shows_in_the_status_and_is_mended_by_apply(maker: 
 
     assert site.engine.checkpoint("handled") == before
     drift = {change.resource: change for change in found.drift.resources}
-    assert drift["apps-networkpolicy-same-namespace"].operation is Operation.DELETE
+    assert drift["apps-networkpolicy-own-applications"].operation is Operation.DELETE
     opened = {(field.path, field.by) for field in drift["apps-networkpolicy-default-deny"].fields}
     assert {("spec.egress", "mallory"), ("spec.ingress", "mallory"), ("metadata.labels.mallory", "mallory")} <= opened
     assert [field.path for field in drift["apps-resourcequota-tenant"].fields] == ["spec.hard.pods"]
@@ -89,7 +89,7 @@ def test_every_change_by_hand_shows_in_the_status_and_is_mended_by_apply(maker: 
     assert quota == "34", "the 30 of the tenant, and the probe pods of a proof"
     assert maker.sql("SELECT has_database_privilege('public', 'handled', 'CONNECT')") == [(False,)]
     assert clients.s3.get_bucket_policy(Bucket=f"{maker.cluster_id}-handled")["Policy"]
-    assert kubectl("-n", APPS, "get", "networkpolicy", "same-namespace", "-o", "name").strip()
+    assert kubectl("-n", APPS, "get", "networkpolicy", "own-applications", "-o", "name").strip()
 
 
 @pytest.mark.long(seconds=30)

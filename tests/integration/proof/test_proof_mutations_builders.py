@@ -84,6 +84,9 @@ MISTAKES = {
     "a policy that opens a namespace": Mistake(
         module=network_policy, builder="same_namespace", change=manifest(replaced("spec", value=OPEN))
     ),
+    "a policy that lets solutions meet the tenant's own applications": Mistake(
+        module=network_policy, builder="own_applications", change=manifest(replaced("spec", "podSelector", value={}))
+    ),
     "a policy that opens nothing": Mistake(
         module=network_policy,
         builder="dns",

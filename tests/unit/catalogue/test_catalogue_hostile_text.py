@@ -16,7 +16,7 @@ from provisioner.errors import InvalidDescriptor
 MEBIBYTE = 1024 * 1024
 FIELDS = (
     *("category", "display-name-ko", "display-name-en", "sectors", "images", "depends", "integrates", "host"),
-    *("extends", "modules", "page", "first-user"),
+    *("extends", "modules", "page", "first-user", "serves"),
     *("publisher", "licence", "source", "support-contact", "price", "review"),
     *("needs-extensions", "needs-bucket", "needs-egress", "needs-size"),
 )

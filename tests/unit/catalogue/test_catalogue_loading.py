@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from provisioner.catalogue import Category, load_catalogue
+from provisioner.catalogue.offer import Serving
 from provisioner.errors import InvalidDescriptor, NotFound
 from tests.unit.plan.builders import CHARTS
 
@@ -76,8 +77,41 @@ def test_solutions_that_integrate_with_each_other_have_no_order_and_are_refused(
     assert "circle" in problems(tmp_path)[0]
 
 
-def test_what_a_solution_needs_of_another_s_version_is_the_newest_that_it_names(tmp_path: Path) -> None:
+def test_how_a_solution_is_reached_is_read(tmp_path: Path) -> None:
+    chart(tmp_path, serves="http 80:8000 /{database}/api")
+    serves = load_catalogue(tmp_path).solution("ledger").serves
+    assert serves == Serving(scheme="http", port=80, pod_port=8000, path="/{database}/api")
+    assert str(serves) == "http 80:8000 /{database}/api"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http", "80:8000", "http 80", "http 80:70000", "http 0:80", "HTTP 80:80", "http 80:80 api", "http 80:80 /{x}"],
+)
+def test_a_way_to_be_reached_in_another_form_is_refused_with_an_example(tmp_path: Path, text: str) -> None:
+    chart(tmp_path, serves=text)
+    (told,) = problems(tmp_path)
+    assert "coopctl.dev/serves" in told
+
+
+def test_an_integration_with_a_server_that_does_not_say_how_it_is_reached_is_refused(tmp_path: Path) -> None:
     chart(tmp_path, name="ledger")
+    chart(tmp_path, name="trade", extends="ledger", integrates="ledger")
+    chart(tmp_path, name="scales", integrates="trade")
+    (told,) = problems(tmp_path)
+    assert "scales/Chart.yaml" in told
+    assert "names 'trade', and ledger does not say how it is reached" in told
+
+
+def test_who_runs_in_another_s_server_serves_nothing_itself(tmp_path: Path) -> None:
+    chart(tmp_path, name="ledger", serves="http 80:8000")
+    chart(tmp_path, name="trade", extends="ledger", serves="http 80:8000")
+    (told,) = problems(tmp_path)
+    assert "is served by ledger" in told
+
+
+def test_what_a_solution_needs_of_another_s_version_is_the_newest_that_it_names(tmp_path: Path) -> None:
+    chart(tmp_path, name="ledger", serves="http 80:8000")
     chart(tmp_path, name="stock")
     chart(tmp_path, name="lots", depends="ledger >= 1.2.0, stock", integrates="ledger>=1.10.0, ledger >= 1.9.0")
     lots = load_catalogue(tmp_path).solution("lots")

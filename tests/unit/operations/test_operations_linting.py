@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.catalogue.loading import read_solutions
+from provisioner.catalogue.rendering import RenderedManifest
 from provisioner.errors import Location, NotFound, RenderingFailed, TimedOut
 from provisioner.operations.example_plans import HOSTILE, example_plans
 from provisioner.operations.example_tenants import example_tenants
@@ -51,6 +53,49 @@ def test_what_a_needed_chart_lacks_is_told_with_its_file(tmp_path: Path) -> None
     found = [one for one in linter(tmp_path).lint(tmp_path / "trade").verdict.violations if "payroll" in one.message]
     assert [one.location.file for one in found] == [tmp_path / "ledger" / "Chart.yaml"]
     assert all(one.location.line for one in found)
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "ledger"},
+    "spec": {"ports": [{"port": 80, "targetPort": "http"}]},
+}
+PODS = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "ledger"},
+    "spec": {"template": {"spec": {"containers": [{"ports": [{"name": "http", "containerPort": 8000}]}]}}},
+}
+
+
+def with_port(**port: Any) -> dict[str, Any]:
+    """The Service with another port."""
+    return {**SERVICE, "spec": {"ports": [{"port": 80, **port}]}}
+
+
+@pytest.mark.parametrize(
+    ("rendered", "served"),
+    [
+        ((SERVICE, PODS), True),
+        ((with_port(targetPort=8000), PODS), True),
+        ((with_port(targetPort=8001), PODS), False),
+        ((with_port(targetPort="web"), PODS), False),
+        ((with_port(port=81, targetPort=8000), PODS), False),
+        (({**SERVICE, "metadata": {"name": "other"}}, PODS), False),
+        ((with_port(), PODS), False),
+        ((PODS,), False),
+        ((SERVICE,), False),
+    ],
+)
+def test_what_a_chart_says_that_it_serves_must_lead_to_its_pods(
+    tmp_path: Path, rendered: tuple[dict[str, Any], ...], served: bool
+) -> None:
+    file = chart(tmp_path, serves="http 80:8000") / "Chart.yaml"
+    manifests = [RenderedManifest(manifest=one, template=file.parent / "x.yaml") for one in rendered]
+    found = replace(linter(tmp_path), render=lambda _: manifests).lint(file.parent)
+    told = [one for one in found.verdict.violations if one.rule.id == "chart-served"]
+    assert [one.location.line > 0 for one in told] == ([] if served else [True])
 
 
 def test_examples_differ_in_what_was_chosen_and_in_what_people_wrote(tmp_path: Path) -> None:

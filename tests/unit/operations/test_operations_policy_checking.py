@@ -14,7 +14,7 @@ from provisioner.errors import ExitCode, InvalidDescriptor, Location, PolicyViol
 from provisioner.operations.policing import Policing
 from provisioner.operations.policy_checking import Maker, Verdict, check_file, require_lawful
 from provisioner.plan.cooperative import cooperative_plan
-from provisioner.plan.resources import CooperativePlan, KubernetesObject
+from provisioner.plan.resources import CooperativePlan, KubernetesObject, SolutionChart
 from provisioner.rules.pack_settings import ExceptedObject, from_configuration
 from tests.unit.plan import builders
 
@@ -86,8 +86,45 @@ def test_what_a_chart_brings_is_judged_like_a_tenant_and_by_the_rules_for_charts
     }
     hook = config_map("hook", annotations={"helm.sh/hook": "test"})
     verdict = held(policy, hook, service(type="NodePort"), config_map()).verdict(plan())
-    assert found(verdict) == [("own-peers", "out"), ("chart-hooks", "hook"), ("service-type", "web")]
+    broken = [("own-peers", "out"), ("chart-flows", "out"), ("chart-hooks", "hook"), ("service-type", "web")]
+    assert found(verdict) == broken
     assert {one.maker for one in verdict.violations} == {Maker.CHART}
+
+
+@pytest.mark.parametrize(
+    ("part", "label", "refused"),
+    [
+        ("apps", "portal", False),
+        ("apps", "ledger", True),
+        ("apps", "", True),
+        ("apps", None, True),
+        ("data", None, False),
+        ("data", "portal", False),
+        ("data", "ledger", True),
+    ],
+)
+def test_a_chart_s_pods_bear_the_label_of_their_own_solution(part: str, label: str | None, refused: bool) -> None:
+    labels = {} if label is None else {"coopctl.dev/solution": label}
+    made = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "job", "namespace": f"{NAME}-{part}"},
+        "spec": {"template": {"metadata": {"labels": labels}}},
+    }
+    verdict = held(made).verdict(plan())
+    paths = [one.path for one in verdict.violations if one.rule.id in {"chart-pods", "solution-label"}]
+    assert paths == (["spec.template.metadata.labels"] if refused else [])
+
+
+def test_a_chart_of_a_state_from_before_there_were_such_labels_may_be_gone_back_to() -> None:
+    made = plan()
+    old = tuple(
+        replace(one, values={**one.values, "coopctl": {}}) if isinstance(one, SolutionChart) else one
+        for one in made.resources
+    )
+    job = {**config_map("job"), "apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"metadata": {}}}}
+    assert ("chart-pods", "job") in found(held(job).verdict(made))
+    assert ("chart-pods", "job") not in found(held(job).verdict(replace(made, resources=old)))
 
 
 def test_a_builder_s_object_that_was_weakened_is_found_with_its_descriptor() -> None:

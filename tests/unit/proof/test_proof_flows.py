@@ -244,7 +244,7 @@ def test_a_flow_that_is_only_possible_is_no_control_that_works(name: str, change
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
 def test_a_gate_that_is_open_got_through_though_the_other_s_is_closed(direction: str) -> None:
-    found = endings(changed_policy(SOUND, "same-namespace", **{direction: [{}]}))
+    found = endings(changed_policy(SOUND, "own-applications", **{direction: [{}]}))
     assert found[f"flows/rice-processing-apps/{direction}/plastics-apps"] is Ending.GOT_THROUGH
     assert found["flows/rice-processing-apps/plastics-apps"] is Ending.BLOCKED
 

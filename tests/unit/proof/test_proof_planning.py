@@ -115,6 +115,8 @@ def test_without_operators_the_controllers_still_attack_each_rule_for_pods_and_c
     assert {rule.id for rule in RULES if rule.cel and str(rule.subject) in {"pods", "claims"}} - rules <= {
         "ephemeral-containers",
         "runtime-class",
+        # They make a solution's pods as its templates say.
+        "solution-label",
     }
 
 

@@ -2,10 +2,12 @@
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from provisioner.plan.manifest import Manifest
 from provisioner.proof.attempts import Probe, Protocol
 from provisioner.proof.flows import Network
 from provisioner.proof.planning_flows import NETWORK_POLICY
@@ -21,7 +23,7 @@ from provisioner.proof.planning_pods import (
     word_of,
 )
 from provisioner.proof.pod_reports import Report, findings, parse_report
-from provisioner.proof.running_pods import left_out, listening, not_started
+from provisioner.proof.running_pods import left_out, listening, not_started, solutions_pods
 from provisioner.proof.verdicts import Ending
 from provisioner.rules.judging import judge
 from provisioner.rules.quantities import parse_quantity
@@ -30,6 +32,7 @@ from tests.unit.proof.world import container_bounds, proven
 
 TENANT, OTHER = proven(), proven("plastics")
 SERVERS = {"the kubelet of node": "10.244.0.1:10250"}
+_EVERY_POD: Manifest = {"podSelector": {}}
 OPEN = Network(namespaces={}, policies={})
 CLOSED = Network(
     namespaces={name: {} for name in TENANT.namespaces},
@@ -104,6 +107,15 @@ def test_what_the_tenant_itself_has_is_no_attack() -> None:
     names = set(planned(reachables=(own, theirs)))
     assert "theirs" in names
     assert "own" not in names
+
+
+def test_the_tenant_s_own_solutions_are_attacked_from_a_pod_of_none_unless_operators_opened_them() -> None:
+    ledger = Reachable(namespace=TENANT.apps, what="the ledger", target="10.244.0.9:8000", solution="ledger")
+    assert planned(reachables=(ledger,))["the ledger"].about.guard == NETWORK_POLICY
+    assert "the ledger" not in planned(TENANT.data, reachables=(ledger,))
+    own = {"spec": {"podSelector": {}, "ingress": [{"from": [_EVERY_POD]}], "egress": [{"to": [_EVERY_POD]}]}}
+    policies = {**CLOSED.policies, TENANT.apps: [*CLOSED.policies[TENANT.apps], own]}
+    assert "the ledger" not in planned(network=replace(CLOSED, policies=policies), reachables=(ledger,))
 
 
 def test_arguments_tell_controls_from_attacks() -> None:
@@ -219,6 +231,27 @@ def test_what_listens_is_found_but_for_probes_and_services_that_lead_out_of_the_
         ("pod 1 of plastics-apps", "10.244.0.7:8080"),
         ("the Service web of plastics-apps", "10.96.0.9:80"),
     ]
+
+
+def test_one_running_pod_of_each_solution_is_found_and_no_other() -> None:
+    def pod(address: str, labels: dict[str, str], phase: str = "Running") -> dict[str, Any]:
+        container = {"ports": [{"containerPort": 8000}]}
+        return {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [container]},
+            "status": {"phase": phase, "podIP": address},
+        }
+
+    ledger = {"coopctl.dev/solution": "ledger"}
+    pods = [
+        pod("10.0.0.1", {"coopctl.dev/solution": "notes"}, "Pending"),
+        pod("10.0.0.2", ledger),
+        pod("10.0.0.3", ledger),
+        pod("10.0.0.4", {"app": "own"}),
+        pod("10.0.0.5", {**ledger, "coopctl.dev/probe": "r"}),
+    ]
+    (found,) = solutions_pods("rice-apps", pods=pods)
+    assert (found.solution, found.target) == ("ledger", "10.0.0.2:8000")
 
 
 def test_what_was_not_tried_is_said_once_for_each_namespace() -> None:

@@ -127,6 +127,15 @@ PODS = (
             f"x{DOMAIN}/networks",
         )
     ),
+    *(
+        Violation(
+            rule="solution-label",
+            what=what,
+            change=setting_key("metadata.labels", "coopctl.dev/solution", value),
+            administrators=False,
+        )
+        for what, value in (("a solution's", "portal"), ("nobody's", ""))
+    ),
     Violation(rule="grace-period", what="too long", change=setting("spec.terminationGracePeriodSeconds", 601)),
     Violation(rule="grace-period", what="for ever", change=setting("spec.terminationGracePeriodSeconds", 2**40)),
     Violation(
