@@ -43,7 +43,7 @@ PLAIN_TYPES = frozenset(
 # OFFSET 0: each row is hashed once, although the hash is used twice, and rows are not sorted by it. A sum of bigint is
 # numeric, which cannot overflow (PostgreSQL manual, "Aggregate Functions"); added up as numeric it would take longer.
 _CHUNKS = """
-    SELECT h & {mask} AS chunk, count(*), sum(h)::text
+    SELECT hashed.h & {mask} AS chunk, count(*), sum(hashed.h)::text
     FROM {table}, LATERAL (SELECT {row} AS h OFFSET 0) AS hashed GROUP BY 1
 """
 

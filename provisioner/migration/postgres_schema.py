@@ -8,7 +8,9 @@ and policies, several at once. What the migration made for itself on the source 
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from provisioner.errors import CoopctlError
 from provisioner.migration.postgres_sides import Clients
@@ -67,24 +69,36 @@ def described(line: str) -> str:
     return numbered.partition(" ")[2]
 
 
-def restore_before_rows(clients: Clients, archive: Path, *, kept: Kept = kept_entries) -> None:
-    """Make schemas, types, tables, views and functions, with owners and grants: the entries that are ``kept``."""
-    _restore(clients, archive, section="pre-data", jobs=1, kept=kept)
+@dataclass(frozen=True, kw_only=True)
+class Restoring:
+    """Which entries of an archive's list are restored, and with which further options of pg_restore."""
+
+    kept: Kept = kept_entries
+    options: tuple[str, ...] = ()
 
 
-def restore_after_rows(clients: Clients, archive: Path, *, jobs: int, kept: Kept = kept_entries) -> None:
+EVERYTHING: Final = Restoring()
+
+
+def restore_before_rows(clients: Clients, archive: Path, *, restoring: Restoring = EVERYTHING) -> None:
+    """Make schemas, types, tables, views and functions, with owners and grants."""
+    _restore(clients, archive, section="pre-data", jobs=1, restoring=restoring)
+
+
+def restore_after_rows(clients: Clients, archive: Path, *, jobs: int, restoring: Restoring = EVERYTHING) -> None:
     """Make indexes, constraints, triggers, policies and publications, ``jobs`` at once."""
-    _restore(clients, archive, section="post-data", jobs=jobs, kept=kept)
+    _restore(clients, archive, section="post-data", jobs=jobs, restoring=restoring)
 
 
-def _restore(clients: Clients, archive: Path, *, section: str, jobs: int, kept: Kept) -> None:
+def _restore(clients: Clients, archive: Path, *, section: str, jobs: int, restoring: Restoring) -> None:
     listed = _run([str(clients.tools.pg_restore), "--list", str(archive)], variables={"LC_ALL": "C.UTF-8"})
     chosen = archive.with_name(LIST_FILE)
-    chosen.write_text("".join(kept(listed.splitlines(keepends=True))))
+    chosen.write_text("".join(restoring.kept(listed.splitlines(keepends=True))))
     _run(
         [
             str(clients.tools.pg_restore),
             "--exit-on-error",
+            *restoring.options,
             f"--section={section}",
             f"--jobs={jobs}",
             f"--use-list={chosen}",

@@ -52,11 +52,9 @@ class SliceRequest:
     member_column: str
     maps: Mapping[str, DataMap]
 
-    @property
-    def is_number(self) -> bool:
-        """Whether the key can stand in a column of whole numbers."""
-        digits = self.key.removeprefix("-")
-        return digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_INTEGER
+    def called_in(self, column: str) -> str:
+        """What a row's ``column`` says of the member: the platform's own says its id, a solution's the key."""
+        return self.member if column == self.member_column else self.key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,10 +181,15 @@ def _checked(one: SlicedTable, facts: SliceFacts, request: SliceRequest) -> Slic
     if strange := [each for each in one.path if not each.trusted]:
         return _refused(one.name, f"{strange[0]} compares by a cast or operator of the tenant's own")
     base = facts.relations[one.owner_table].kinds[one.owner_column].base
-    if base in INTEGERS and not request.is_number:
-        why = f"{one.owner_column} of {one.owner_table} is a number, and {request.key!r} is none"
+    if base in INTEGERS and not _is_number(called := request.called_in(one.owner_column)):
+        why = f"{one.owner_column} of {one.owner_table} is a number, and {called!r} is none"
         return _refused(one.name, f"{why}: write scope.key into the document")
     return one
+
+
+def _is_number(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_INTEGER
 
 
 def _filtered(name: TableName, why: str, *, path: tuple[ForeignKey, ...], column: str) -> SlicedTable:

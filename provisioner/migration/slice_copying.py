@@ -22,7 +22,13 @@ from psycopg import sql
 from provisioner.datastore.postgres_connection import Connection, rows
 from provisioner.datastore.postgres_privileges import PLATFORM_SCHEMA
 from provisioner.migration.postgres_facts import TableName, quoted
-from provisioner.migration.postgres_schema import described, dump_schema, restore_after_rows, restore_before_rows
+from provisioner.migration.postgres_schema import (
+    Restoring,
+    described,
+    dump_schema,
+    restore_after_rows,
+    restore_before_rows,
+)
 from provisioner.migration.postgres_sequences import read_positions, set_positions
 from provisioner.migration.postgres_sides import Clients, Side, session
 from provisioner.migration.postgres_snapshot import HeldSnapshot, plain_snapshot
@@ -85,7 +91,7 @@ def copy_slice(work: SliceWork) -> int:
         with picked(work.source, work.plan, snapshot=snapshot) as found:
             archive = _make_tables(work, found, target, snapshot=snapshot)
             total = _copy_tables(work, found, target)
-            restore_after_rows(work.clients, archive, jobs=JOBS, kept=restored)
+            restore_after_rows(work.clients, archive, jobs=JOBS, restoring=RESTORING)
             _drop_left(target, work.plan)
             _refer(target, work.plan)
             only = set(read_positions(target))
@@ -97,6 +103,9 @@ def copy_slice(work: SliceWork) -> int:
 def restored(lines: Sequence[str]) -> Iterator[str]:
     """Pure: the entries of an archive's list that are made at the target."""
     return (line for line in lines if not described(line).startswith(_NOT_RESTORED))
+
+
+RESTORING: Final = Restoring(kept=restored, options=("--no-owner", "--no-privileges"))
 
 
 def planned_tables(connection: Connection) -> set[TableName]:
@@ -118,9 +127,9 @@ def _make_tables(work: SliceWork, found: Picked, target: Connection, *, snapshot
     for name, schema in extensions:
         made = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
         target.execute(made.format(sql.Identifier(name), sql.Identifier(schema)))
-    further = ["--no-owner", "--no-privileges", "--no-security-labels", *(f"--schema={quoted(one)}" for one in schemas)]
+    further = ["--no-privileges", "--no-security-labels", *(f"--schema={quoted(one)}" for one in schemas)]
     archive = dump_schema(work.clients, snapshot=snapshot.name, folder=work.folder, further=further)
-    restore_before_rows(work.clients, archive, kept=restored)
+    restore_before_rows(work.clients, archive, restoring=RESTORING)
     return archive
 
 
@@ -138,11 +147,10 @@ def _copy_table(found: Picked, target: Connection, table: TableName) -> int:
     read = sql.SQL("COPY ({}) TO STDOUT ({})").format(found.statements.rows(table, columns), form)
     named = sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, columns))) if columns else sql.SQL("")
     write = sql.SQL("COPY {}{} FROM STDIN ({})").format(sql.Identifier(table.schema, table.name), named, form)
-    into = target.cursor()
-    with found.connection.cursor().copy(read) as reading, into.copy(write) as writing:
+    with found.connection.cursor().copy(read) as reading, target.cursor().copy(write) as writing:
         for block in reading:
             writing.write(block)
-    return into.rowcount
+    return found.count(table)
 
 
 def _drop_left(target: Connection, plan: SlicePlan) -> None:

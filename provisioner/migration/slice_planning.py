@@ -128,7 +128,7 @@ def plan_slice(migration: str, *, facts: SliceFacts, request: SliceRequest, side
         plain=frozenset(name for name, one in facts.relations.items() if not one.partitioned),
         constraints=tuple(one for one in keys if treatments[one.parent].treatment in KEPT),
         followed=tuple(one for one in keys if treatments[one.parent].treatment is Treatment.REFERENCED),
-        cuts=tuple(_cuts(keys, treatments=treatments, relations=facts.relations)),
+        cuts=tuple(_cuts(keys, treatments=treatments, facts=facts, request=request)),
         prefixes=member_prefixes(request),
     )
 
@@ -167,22 +167,29 @@ def _columns(relation: Relation) -> Iterator[str]:
 
 
 def _cuts(
-    keys: list[ForeignKey], *, treatments: Mapping[TableName, SlicedTable], relations: Mapping[TableName, Relation]
+    keys: list[ForeignKey],
+    *,
+    treatments: Mapping[TableName, SlicedTable],
+    facts: SliceFacts,
+    request: SliceRequest,
 ) -> Iterator[Cut]:
     for key in keys:
         child, parent = treatments[key.child], treatments[key.parent]
-        if parent.treatment is Treatment.REFERENCED or _always_within(key, child=child, parent=parent):
+        if parent.treatment is Treatment.REFERENCED or _always_within(key, child=child, parent=parent, request=request):
             continue
         kept = parent.treatment in OWN
-        yield Cut(key=key, column=_severed(key, child=child, relation=relations[key.child]), always=not kept)
+        yield Cut(key=key, column=_severed(key, child=child, relation=facts.relations[key.child]), always=not kept)
 
 
-def _always_within(key: ForeignKey, *, child: SlicedTable, parent: SlicedTable) -> bool:
+def _always_within(key: ForeignKey, *, child: SlicedTable, parent: SlicedTable, request: SliceRequest) -> bool:
     """Whether a row of the child in the slice can refer to nothing but rows of the slice."""
-    if parent.treatment is Treatment.TAKEN:
-        return True
-    same_owner = (parent.path, parent.owner_column) == (child.path[1:], child.owner_column)
-    return parent.treatment is Treatment.FILTERED and child.path[:1] == (key,) and same_owner
+    if (child.treatment, parent.treatment) != (Treatment.FILTERED, Treatment.FILTERED):
+        return parent.treatment is Treatment.TAKEN
+    if child.path[:1] == (key,):
+        return (parent.path, parent.owner_column) == (child.path[1:], child.owner_column)
+    same_name = request.called_in(child.owner_column) == request.called_in(parent.owner_column)
+    pairs = {(one.column, one.parent_column) for one in key.pairs}
+    return not (child.path or parent.path) and same_name and (child.owner_column, parent.owner_column) in pairs
 
 
 def _severed(key: ForeignKey, *, child: SlicedTable, relation: Relation) -> str | None:

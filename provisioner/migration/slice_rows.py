@@ -134,7 +134,7 @@ class SliceStatements:
             return _ANY
         alias = f"p{len(table.path)}" if table.path else "t"
         column = sql.SQL(alias) + sql.SQL(".") + sql.Identifier(table.owner_column)
-        key = self._plan.request.key
+        key = self._plan.request.called_in(table.owner_column)
         kind = self._kind(table)
         if kind in INTEGERS:
             return sql.SQL("{} = {}::bigint").format(column, sql.Literal(key))
