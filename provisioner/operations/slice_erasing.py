@@ -149,6 +149,9 @@ def _erased(work: _Work, *, now: Callable[[], datetime]) -> Mapping[str, Json]:
     kept = _erase_objects(work)
     with recorded_step(work.written, Phase.ERASE, PROOF, report=work.report) as result:
         source_side = work.site.moving.source
+        with session(source_side) as admin:
+            # An erasure that was killed has left it.
+            drop_made_roles(admin, [work.site.moving.names.eraser_login])
         clear_away(source_side, plan)
         _require_gone(work, rows_left(source_side, plan))
         proof = _proof(work, rows, kept=kept, at=now())
