@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import cast
 
 from provisioner.datastore.dump_programs import find_tools
-from provisioner.errors import NotFound, ProblemsFound, Unreachable, VerificationFailed
+from provisioner.errors import NotFound, PlanRefused, ProblemsFound, Unreachable, VerificationFailed
 from provisioner.migration import journal
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind
 from provisioner.migration.objects_copying import PassReport
@@ -135,12 +135,18 @@ def finalise_slice(site: SliceSite, *, now: Callable[[], datetime], report: Repo
 def abort_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> Aborted:
     """Give the slice up and empty the target.
 
-    Raises NotFound if no run is open, MigrationLocked, and what servers raise.
+    Raises NotFound if no run is open, PlanRefused once it is handed over, MigrationLocked, and what servers raise.
     """
     moving = site.moving
     require_open(moving)
     with journal.writing(moving.files.journal, migration=site.name, clock=now, secrets=moving.secrets) as written:
         current = _current(site, written)
+        if current.step(Phase.FINALISE, RELEASE) is not None:
+            raise PlanRefused(
+                f"the target of {site.name} may be the member's already",
+                why="a hand-over was cut off",
+                hint=f"`coopctl migrate finalise {site.name}` ends it",
+            )
         cleaned = True
         try:
             with recorded_step(written, Phase.ROLLBACK, CLEAN_TARGET, report=report):

@@ -139,6 +139,8 @@ def test_a_copy_that_is_killed_is_gone_on_with_by_the_same_command(sharing: Slic
 def test_a_hand_over_that_is_killed_is_gone_on_with_by_the_same_command(sharing: SliceWorld) -> None:
     sharing.ok("start")
     assert sharing.killed("finalise", "--yes", at="after:provisioner.operations.slice_moving:release_target") == -9
+    code, said = sharing.run("migrate", "abort", NAME, "--yes")[::2]
+    assert (code, "may be the member's already" in said) == (1, True)
     sharing.ok("finalise", "--yes")
     record = read(journal_file(sharing.root / ".coopctl", NAME))
     assert record is not None
