@@ -239,7 +239,7 @@ def _erase_objects(work: _Work) -> int:
 
 def _require_handed_over_objects(work: _Work, own: Bucket) -> None:
     found = asdict(inventory(chains(own)))
-    if found != work.over.get("objects"):
+    if found != work.over.get("listing"):
         raise ProblemsFound(
             "the objects are not erased: they are not those that were handed over",
             why=f"there are {found['versions']} versions now",
@@ -271,7 +271,7 @@ def _proof(work: _Work, rows: ErasedRows, *, kept: int, at: datetime) -> dict[st
         "erased": at.isoformat(),
         "member": work.site.request.member,
         **cast("dict[str, Json]", _document(rows)),
-        "objects": work.over.get("objects"),
+        "objects": work.over.get("listing"),
         "otherVersions": kept,
     }
 

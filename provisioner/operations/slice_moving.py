@@ -259,4 +259,4 @@ def _require_clean(found: SliceVerification, *, before: Inventory, after: Invent
 def _handed_over(plan: SlicePlan, found: SliceVerification, *, objects: Inventory) -> dict[str, Json]:
     own = {str(one.name) for one in plan.own}
     sums = [cast("Json", asdict(one)) for one in found.rows.sums if one.name in own]
-    return {"fingerprint": plan.fingerprint, "tables": sums, "objects": cast("Json", asdict(objects))}
+    return {"fingerprint": plan.fingerprint, "tables": sums, "listing": cast("Json", asdict(objects))}
