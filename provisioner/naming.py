@@ -210,6 +210,7 @@ class ReplicationNames:
     reverse_subscription: str
     reverse_login: str
     relay_login: str
+    eraser_login: str
 
     @property
     def publications(self) -> frozenset[str]:
@@ -219,7 +220,7 @@ class ReplicationNames:
     @property
     def roles(self) -> frozenset[str]:
         """The short-lived roles."""
-        return frozenset({self.login, self.reverse_login, self.relay_login})
+        return frozenset({self.login, self.reverse_login, self.relay_login, self.eraser_login})
 
 
 def replication_names(uid: CooperativeUid) -> ReplicationNames:
@@ -236,7 +237,13 @@ def replication_names(uid: CooperativeUid) -> ReplicationNames:
         reverse_subscription=f"{stem}_back",
         reverse_login=f"{stem}_back_login",
         relay_login=f"{stem}_relay",
+        eraser_login=f"{stem}_erase",
     )
+
+
+def slice_uid(uid: CooperativeUid, *, member: str) -> CooperativeUid:
+    """The mark of one member's slice of a cooperative's data store: 16 hex digits, other than any cooperative's."""
+    return CooperativeUid(hashlib.sha256(f"{uid}/{member}".encode()).hexdigest()[:16])
 
 
 def is_replication_name(name: str) -> bool:

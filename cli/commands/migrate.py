@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import completion, options
+from cli.commands import migrate_site as opening
+from cli.commands import migrate_slice
 from provisioner.errors import ExitCode
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from provisioner.migration.run_report import Language
-    from provisioner.operations.migration_site import MigrationSite, TargetSite
 
 WATCH_SECONDS = 2.0
 
@@ -46,9 +45,11 @@ def preflight(*, name: str, target_only: bool, events: bool, estate_path: Path |
 
     say = teller(events=events)
     if target_only:
-        found = preflight_target(_target(estate_path, name), now=_now, say=say)
+        found = preflight_target(opening.target(estate_path, name), now=opening.now, say=say)
+    elif (site := opening.site(estate_path, name)).migration.member is not None:
+        return migrate_slice.preflight(site, now=opening.now, events=events, output=output)
     else:
-        found = preflight_both(_site(estate_path, name), now=_now, say=say)
+        found = preflight_both(site, now=opening.now, say=say)
     view.show_preflight(found, output=output)
     return ExitCode.PROBLEMS if found.errors else ExitCode.DONE
 
@@ -67,7 +68,10 @@ def plan(*, name: str, events: bool, estate_path: Path | None, output: str) -> E
     from cli.views.telling import teller
     from provisioner.operations.preflighting import preflight_both
 
-    found = preflight_both(_site(estate_path, name), now=_now, say=teller(events=events))
+    site = opening.site(estate_path, name)
+    if site.migration.member is not None:
+        return migrate_slice.plan(site, now=opening.now, events=events, output=output)
+    found = preflight_both(site, now=opening.now, say=teller(events=events))
     view.show_plan(found, output=output)
     return ExitCode.PROBLEMS if found.errors else ExitCode.DONE
 
@@ -86,7 +90,11 @@ def start(*, name: str, events: bool, estate_path: Path | None, output: str) -> 
     from cli.views import migrate as view
     from provisioner.operations.migrating import start as begin
 
-    followed = begin(_site(estate_path, name), now=_now, report=view.reporter(events=events))
+    site = opening.site(estate_path, name)
+    if site.migration.member is not None:
+        migrate_slice.start(site, now=opening.now, events=events, output=output)
+        return
+    followed = begin(site, now=opening.now, report=view.reporter(events=events))
     view.show_followed(name, followed, output=output)
 
 
@@ -105,9 +113,9 @@ def status(*, name: str, watch: bool, estate_path: Path | None, output: str) -> 
     from cli.views import migrate as view
     from provisioner.operations.migration_status import read_status
 
-    site = _site(estate_path, name)
+    site = opening.site(estate_path, name)
     while True:
-        found = read_status(site, now=_now())
+        found = read_status(site, now=opening.now())
         view.show_status(found, output=output)
         if not watch:
             return ExitCode.PROBLEMS if found.orphaned else ExitCode.DONE
@@ -128,7 +136,10 @@ def verify(*, name: str, events: bool, estate_path: Path | None, output: str) ->
     from cli.views import migrate as view
     from provisioner.operations.migration_checking import verify as compare
 
-    found = compare(_site(estate_path, name), now=_now, report=view.reporter(events=events))
+    site = opening.site(estate_path, name)
+    if site.migration.member is not None:
+        return migrate_slice.verify(site, now=opening.now, events=events, output=output)
+    found = compare(site, now=opening.now, report=view.reporter(events=events))
     view.show_verification(found, output=output)
     return ExitCode.PROBLEMS if found.differences else ExitCode.DONE
 
@@ -146,7 +157,8 @@ def rehearse(*, name: str, events: bool, estate_path: Path | None, output: str) 
     from cli.views import migrate as view
     from provisioner.operations.migration_ending import rehearse as walk
 
-    found = walk(_site(estate_path, name), now=_now, report=view.reporter(events=events))
+    site = opening.whole(estate_path, name, verb="rehearse")
+    found = walk(site, now=opening.now, report=view.reporter(events=events))
     view.show_rehearsed(found, output=output)
     return ExitCode.PROBLEMS if found.verification.differences else ExitCode.DONE
 
@@ -167,9 +179,14 @@ def abort(*, name: str, yes: bool, events: bool, estate_path: Path | None, outpu
     from provisioner.operations.migration_ending import abort as give_up
     from provisioner.operations.migration_run import require_open
 
-    site = _site(estate_path, name)
+    site = opening.site(estate_path, name)
     confirm.ask(view.abort_question(site, require_open(site)), yes=yes, events=events)
-    view.show_aborted(name, give_up(site, now=_now, report=view.reporter(events=events)), output=output)
+    report = view.reporter(events=events)
+    if site.migration.member is not None:
+        aborted = migrate_slice.abort(site, now=opening.now, report=report)
+    else:
+        aborted = give_up(site, now=opening.now, report=report)
+    view.show_aborted(name, aborted, output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate cutover rice-own-infrastructure")
@@ -191,10 +208,10 @@ def cutover(*, name: str, yes: bool, events: bool, estate_path: Path | None, out
     from provisioner.operations.migration_cutting import cutover as switch
     from provisioner.operations.migration_run import require_open
 
-    site = _site(estate_path, name)
+    site = opening.whole(estate_path, name, verb="cutover")
     require_open(site)
     confirm.ask(view.cutover_question(site), yes=yes, events=events)
-    view.show_switched(switch(site, now=_now, report=reporter(events=events)), output=output)
+    view.show_switched(switch(site, now=opening.now, report=reporter(events=events)), output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate relay rice-own-infrastructure --watch")
@@ -224,13 +241,13 @@ def relay(*, name: str, watch: bool, every: float, events: bool, estate_path: Pa
     from provisioner.operations.migration_relaying import keep_relaying
     from provisioner.operations.migration_returning import relay as bring_back
 
-    site, report = _site(estate_path, name), reporter(events=events)
+    site, report = opening.whole(estate_path, name, verb="relay"), reporter(events=events)
     if not watch:
-        view.show_brought_back(bring_back(site, now=_now, report=report), output=output)
+        view.show_brought_back(bring_back(site, now=opening.now, report=report), output=output)
         return
     keep_relaying(
         site,
-        now=_now,
+        now=opening.now,
         report=report,
         brought=lambda found: view.show_brought_back(found, output=output),
         pause=lambda: time.sleep(every),
@@ -254,9 +271,9 @@ def rollback(*, name: str, yes: bool, events: bool, estate_path: Path | None, ou
     from provisioner.operations.migration_returning import roll_back
     from provisioner.operations.migration_run import require_open
 
-    site = _site(estate_path, name)
+    site = opening.whole(estate_path, name, verb="rollback")
     confirm.ask(view.rollback_question(site, require_open(site)), yes=yes, events=events)
-    view.show_rolled_back(roll_back(site, now=_now, report=reporter(events=events)), output=output)
+    view.show_rolled_back(roll_back(site, now=opening.now, report=reporter(events=events)), output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate finalise rice-own-infrastructure")
@@ -277,37 +294,54 @@ def finalise(*, name: str, yes: bool, events: bool, estate_path: Path | None, ou
     from provisioner.operations.migration_finalising import finalise as end
     from provisioner.operations.migration_run import require_open
 
-    site = _site(estate_path, name)
+    site = opening.site(estate_path, name)
     require_open(site)
+    if site.migration.member is not None:
+        migrate_slice.finalise(site, now=opening.now, yes=yes, events=events, output=output)
+        return
     require_dumps(site.platform)
     confirm.ask(view.finalise_question(site), yes=yes, events=events)
-    view.show_finalised(end(site, now=_now, report=reporter(events=events)), output=output)
+    view.show_finalised(end(site, now=opening.now, report=reporter(events=events)), output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate erase rice-own-infrastructure")
 @_name
 @click.option("--early", is_flag=True, help="Before the end of keepSource, too.")
+@click.option(
+    "--cut-references",
+    is_flag=True,
+    help="Of a member's slice: let rows of others that refer to the member's refer to nothing.",
+)
 @options.yes
 @options.events
 @options.estate
 @options.output
-def erase(*, name: str, early: bool, yes: bool, events: bool, estate_path: Path | None, output: str) -> None:
+def erase(
+    *, name: str, early: bool, cut_references: bool, yes: bool, events: bool, estate_path: Path | None, output: str
+) -> None:
     """Erase what the platform still holds of a data store that has moved for good, and prove that it is gone.
 
     After `finalise` alone. The final dump is verified first, or made anew; then database, bucket with every version,
     identity and roles go, and all of them are looked up again, and whether anything of somebody else's is missing. Asks
-    for the cooperative's name. Killed or interrupted, the same command goes on. Exit code 11 if anything is left.
+    for the cooperative's name. Of a member's slice its rows and objects go, if they are what was handed over, and sums
+    prove that all other rows are as they were; asks for the member's id. Killed or interrupted, the same command goes
+    on. Exit code 11 if anything is left.
     """
     from cli.views import confirm
     from cli.views import migrate_erase as view
     from cli.views.migrate import reporter
     from provisioner.operations.migration_erasing import erase_source, require_erasable
 
-    site = _site(estate_path, name)
-    require_erasable(site, now=_now(), early=early)
+    site = opening.site(estate_path, name)
+    if site.migration.member is not None:
+        migrate_slice.erase(
+            site, now=opening.now, early=early, cut_references=cut_references, yes=yes, events=events, output=output
+        )
+        return
+    require_erasable(site, now=opening.now(), early=early)
     cooperative = str(site.tenant.cooperative)
     confirm.ask_for_name(view.question(site), name=cooperative, yes=yes, events=events)
-    view.show(erase_source(site, now=_now, early=early, report=reporter(events=events)), output=output)
+    view.show(erase_source(site, now=opening.now, early=early, report=reporter(events=events)), output=output)
 
 
 @migrate.command(epilog="Example: coopctl migrate report rice-own-infrastructure --language ko --html > report.html")
@@ -353,29 +387,3 @@ def orphans(*, remove: bool, yes: bool, events: bool, estate_path: Path | None, 
             remove_orphaned(estate, one, environment=os.environ)
     view.show_orphans(found, removed=remove, output=output)
     return ExitCode.PROBLEMS if found and not remove else ExitCode.DONE
-
-
-def _site(estate_path: Path | None, name: str) -> "MigrationSite":
-    import os
-
-    from cli import wiring
-    from provisioner.operations.migration_site import open_migration
-
-    return open_migration(wiring.open_estate(estate_path), name, environment=os.environ)
-
-
-def _target(estate_path: Path | None, name: str) -> "TargetSite":
-    import os
-
-    from cli import wiring
-    from provisioner.operations.migration_site import migration_estate, open_target
-
-    estate = wiring.nearest_estate(None) if estate_path is None else None
-    alone = estate or migration_estate(estate_path or Path.cwd(), name)
-    return open_target(alone, name, environment=os.environ)
-
-
-def _now() -> "datetime":
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)

@@ -32,7 +32,7 @@ def show_preflight(report: PreflightReport, *, output: str) -> None:
         json.write("MigrationPreflight", _preflight_document(report))
         return
     console = human.stdout()
-    for line in _problem_lines(report.problems):
+    for line in problem_lines(report.problems):
         console.print(line, markup=False)
     console.print(_verdict(report), markup=False)
     if report.plan is not None:
@@ -44,7 +44,7 @@ def show_plan(report: PreflightReport, *, output: str) -> None:
     if report.plan is None:
         raise AssertionError("only a look at both sides makes a plan")
     if output == "json":
-        json.write("MigrationPlan", {**as_plan_document(report.plan), "problems": _documents(report.problems)})
+        json.write("MigrationPlan", {**as_plan_document(report.plan), "problems": documents(report.problems)})
         return
     console = human.stdout()
     rows = [
@@ -53,7 +53,7 @@ def show_plan(report: PreflightReport, *, output: str) -> None:
     ]
     console.print(human.table("", "phase", "about", "", "step", rows=rows))
     console.print(_reckoned(report.plan), markup=False)
-    for line in _problem_lines(report.problems):
+    for line in problem_lines(report.problems):
         console.print(line, markup=False)
     console.print(_verdict(report), markup=False)
 
@@ -177,12 +177,13 @@ def _preflight_document(report: PreflightReport) -> dict[str, Any]:
         "targetOnly": report.plan is None,
         "targetVersion": report.target_version,
         "ready": not report.errors,
-        "problems": _documents(report.problems),
+        "problems": documents(report.problems),
         "plan": as_plan_document(report.plan) if report.plan else None,
     }
 
 
-def _documents(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
+def documents(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
+    """Problems as JSON."""
     return [
         {
             "severity": str(one.severity),
@@ -194,7 +195,8 @@ def _documents(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
     ]
 
 
-def _problem_lines(problems: tuple[Problem, ...]) -> Iterator[str]:
+def problem_lines(problems: tuple[Problem, ...]) -> Iterator[str]:
+    """Each problem with what follows and what mends it."""
     for one in problems:
         yield f"{one.severity}: {one.what}"
         yield f"    then: {one.consequence}"

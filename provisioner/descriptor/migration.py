@@ -77,9 +77,9 @@ class Window:
 class DataStoreMigration:
     """A migration that somebody asked for.
 
-    ``member`` is the one whose slice moves (None: all). The cutover happens in ``window`` only (None: at any time) and
-    with at most ``max_lag_bytes`` of WAL not yet applied. The source and the way back are kept for ``keep_source`` from
-    the switch on, the final dump for ``keep_dump``.
+    ``member`` is the one whose slice moves (None: all), and ``key`` what tables call it. The cutover happens in
+    ``window`` only (None: at any time) and with at most ``max_lag_bytes`` of WAL not yet applied. The source and the
+    way back are kept for ``keep_source`` from the switch on, the final dump for ``keep_dump``.
     """
 
     name: str
@@ -92,6 +92,7 @@ class DataStoreMigration:
     keep_source: timedelta
     keep_dump: timedelta
     source: Location
+    key: str = ""
 
     @property
     def scope(self) -> str:

@@ -21,12 +21,15 @@ class ScopeDocument(Document):
     """What moves: one member's slice, or all."""
 
     member: Slug | None = Field(default=None, description="The id of the one member whose data moves.")
+    key: Text | None = Field(
+        default=None, description="What the solutions' tables call the member, where that is not its id."
+    )
 
 
 def _scope(value: object) -> object:
     if value == _EVERYTHING:
         return ScopeDocument()
-    if isinstance(value, str) or value == {}:
+    if isinstance(value, str) or value == {} or (isinstance(value, dict) and set(value) == {"key"}):
         raise problem("must be all, or {member: ID}")
     return value
 
@@ -37,7 +40,7 @@ _SCOPE_SCHEMA = {
         {"const": _EVERYTHING},
         {
             "type": "object",
-            "properties": {"member": {"type": "string"}},
+            "properties": {"member": {"type": "string"}, "key": {"type": "string"}},
             "required": ["member"],
             "additionalProperties": False,
         },

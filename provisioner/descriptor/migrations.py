@@ -184,6 +184,7 @@ def _value(document: DataStoreMigrationDocument, *, root: Node, estate: Estate) 
         name=document.metadata.name,
         cooperative=spec.cooperative,
         member=spec.scope.member,
+        key=spec.scope.key or spec.scope.member or "",
         mode=spec.mode,
         target=MigrationTarget(
             postgres=PostgresTarget(

@@ -44,12 +44,15 @@ class Bucket:
 
     What makes a version is asked for by ``once``, which does not ask again by itself: an answer that was lost is not
     a version that was not made, and asked twice a server makes two.
+
+    Of its keys only those are listed that begin with one of ``prefixes``, no two of which have a key in common.
     """
 
     name: str
     access: ObjectsAccess
     s3: "S3Client" = field(repr=False)
     once: "S3Client" = field(repr=False)
+    prefixes: tuple[str, ...] = ("",)
 
     def __str__(self) -> str:
         return f"{self.access.url}/{self.name}"

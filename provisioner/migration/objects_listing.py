@@ -23,7 +23,8 @@ _EVENT = "before-parse.s3.ListObjectVersions"
 
 def chains(bucket: Bucket, *, prefix: str = "") -> Iterator[Chain]:
     """The keys of ``bucket`` that begin with ``prefix``, each once, with all versions; memory holds a page."""
-    return chains_of(_pages(bucket, prefix=prefix))
+    for each in bucket.prefixes if not prefix else (prefix,):
+        yield from chains_of(_pages(bucket, prefix=each))
 
 
 def chains_of(pages: Iterable[Mapping[str, Any]]) -> Iterator[Chain]:

@@ -85,8 +85,8 @@ def _rights(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
 
 def database_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
     """What is in the database."""
-    yield from _locale_problems(source, target)
-    yield from _extension_problems(source, target)
+    yield from locale_problems(source, target)
+    yield from extension_problems(source, target)
     yield from _unmoved(source)
     yield from _triggers(source)
     for index in source.invalid_indexes:
@@ -104,7 +104,8 @@ def database_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Prob
         )
 
 
-def _locale_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
+def locale_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
+    """How the two encode and sort text."""
     ours, theirs = source.locale, target.locale
     remedy = (
         f"CREATE DATABASE {quoted(target.database)} TEMPLATE template0 ENCODING '{ours.encoding}' "
@@ -137,7 +138,8 @@ def _locale_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Probl
         )
 
 
-def _extension_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
+def extension_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
+    """Extensions that the target cannot have."""
     for name, version in source.extensions.items():
         offered = target.available_extensions.get(name)
         if offered is None:

@@ -43,9 +43,12 @@ PLAIN_TYPES = frozenset(
 # OFFSET 0: each row is hashed once, although the hash is used twice, and rows are not sorted by it. A sum of bigint is
 # numeric, which cannot overflow (PostgreSQL manual, "Aggregate Functions"); added up as numeric it would take longer.
 _CHUNKS = """
-    SELECT h & {mask} AS chunk, count(*), sum(h)::text
-    FROM ONLY {table}, LATERAL (SELECT {row} AS h OFFSET 0) AS hashed GROUP BY 1
+    SELECT hashed.h & {mask} AS chunk, count(*), sum(hashed.h)::text
+    FROM {table}, LATERAL (SELECT {row} AS h OFFSET 0) AS hashed GROUP BY 1
 """
+
+
+Rows = sql.Composed | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +70,34 @@ def chunk_count(table: TableFacts) -> int:
     return 1 << (wanted - 1).bit_length()
 
 
-def read_chunks(connection: Connection, table: TableFacts) -> dict[int, ChunkSum]:
-    """The sums of all chunks that have rows, by number; the session is pinned."""
-    query = sql.SQL(_CHUNKS).format(**_parts(table))
+def read_chunks(connection: Connection, table: TableFacts, *, rows_of: Rows = None) -> dict[int, ChunkSum]:
+    """The sums of all chunks that have rows, by number; the session is pinned.
+
+    ``rows_of`` stands for the table where not all of its rows are meant: something to select from, with its columns.
+    """
+    query = sql.SQL(_CHUNKS).format(**_parts(table, rows_of=rows_of))
     return {number: ChunkSum(rows=count, digest=digest) for number, count, digest in rows(connection, query)}
 
 
-def read_members(connection: Connection, *, table: TableFacts, chunks: Iterable[int]) -> dict[str, str]:
+def read_members(
+    connection: Connection, *, table: TableFacts, chunks: Iterable[int], rows_of: Rows = None
+) -> dict[str, str]:
     """The rows of some chunks: by key the row's hash, or, in a table without a key, by the hash how many there are."""
-    keyed = sql.SQL("SELECT {name}, {row}::text FROM ONLY {table} WHERE {chunk} = ANY (%(chunks)s::bigint[])")
+    keyed = sql.SQL("SELECT {name}, {row}::text FROM {table} WHERE {chunk} = ANY (%(chunks)s::bigint[])")
     counted = sql.SQL(
-        "SELECT {name}, count(*)::text FROM ONLY {table} WHERE {chunk} = ANY (%(chunks)s::bigint[]) GROUP BY 1"
+        "SELECT {name}, count(*)::text FROM {table} WHERE {chunk} = ANY (%(chunks)s::bigint[]) GROUP BY 1"
     )
     query = keyed if table.key else counted
-    return dict(rows(connection, query.format(**_parts(table)), {"chunks": list(chunks)}))
+    return dict(rows(connection, query.format(**_parts(table, rows_of=rows_of)), {"chunks": list(chunks)}))
 
 
-def read_texts(connection: Connection, table: TableFacts, names: Sequence[str]) -> dict[str, str]:
+def read_texts(
+    connection: Connection, table: TableFacts, names: Sequence[str], *, rows_of: Rows = None
+) -> dict[str, str]:
     """Rows as text, cut to ``SHOWN_BYTES``, by what ``read_members`` calls them; reads the table once."""
-    query = sql.SQL("SELECT {name}, left({text}, %(most)s) FROM ONLY {table} WHERE {name} = ANY (%(names)s)")
-    return dict(rows(connection, query.format(**_parts(table)), {"names": list(names), "most": SHOWN_BYTES}))
+    query = sql.SQL("SELECT {name}, left({text}, %(most)s) FROM {table} WHERE {name} = ANY (%(names)s)")
+    parts = _parts(table, rows_of=rows_of)
+    return dict(rows(connection, query.format(**parts), {"names": list(names), "most": SHOWN_BYTES}))
 
 
 def read_keyed(connection: Connection, *, table: TableFacts, keys: Sequence[tuple[str, ...]]) -> dict[str, str]:
@@ -95,7 +106,7 @@ def read_keyed(connection: Connection, *, table: TableFacts, keys: Sequence[tupl
     given = sql.SQL(", ").join(sql.SQL("%({})s::text[]").format(sql.SQL(f"k{n}")) for n in range(len(table.key)))
     matches = sql.SQL(" AND ").join(_matches(name, kind=types[name], key=f"k{n}") for n, name in enumerate(table.key))
     names = sql.SQL(", ").join(sql.Identifier(f"k{n}") for n in range(len(table.key)))
-    query = sql.SQL("SELECT {name}, {row}::text FROM unnest({given}) AS u ({names}) JOIN ONLY {table} t ON {matches}")
+    query = sql.SQL("SELECT {name}, {row}::text FROM unnest({given}) AS u ({names}) JOIN {table} t ON {matches}")
     more: dict[str, sql.Composable] = {"given": given, "names": names, "matches": matches}
     parts = _parts(table, prefix="t.") | more
     values = {f"k{n}": [key[n] for key in keys] for n in range(len(table.key))}
@@ -112,12 +123,12 @@ def _matches(column: str, *, kind: str, key: str) -> sql.Composed:
     return sql.SQL(equal).format(sql.Identifier(column), sql.Identifier(key), sql.SQL(kind))
 
 
-def _parts(table: TableFacts, *, prefix: str = "") -> dict[str, sql.Composable]:
+def _parts(table: TableFacts, *, prefix: str = "", rows_of: Rows = None) -> dict[str, sql.Composable]:
     text = _text([column.name for column in table.columns], prefix=prefix)
     row = _hashed(table, prefix=prefix)
     mask = sql.Literal(chunk_count(table) - 1)
     return {
-        "table": sql.Identifier(table.name.schema, table.name.name),
+        "table": rows_of or sql.SQL("ONLY {}").format(sql.Identifier(table.name.schema, table.name.name)),
         "text": text,
         "row": row,
         "name": _text(table.key, prefix=prefix) if table.key else sql.SQL("{}::text").format(row),

@@ -7,8 +7,10 @@ and policies, several at once. What the migration made for itself on the source 
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from provisioner.errors import CoopctlError
 from provisioner.migration.postgres_sides import Clients
@@ -22,8 +24,11 @@ _LOCK_WAIT = "--lock-wait-timeout=60s"
 _PUBLICATION_ENTRIES = ("PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA")
 
 
-def dump_schema(clients: Clients, *, snapshot: str, folder: Path) -> Path:
-    """Write the schema as it is in the snapshot to ``folder``; gives the archive.
+Kept = Callable[[Sequence[str]], Iterable[str]]
+
+
+def dump_schema(clients: Clients, *, snapshot: str, folder: Path, further: Sequence[str] = ()) -> Path:
+    """Write the schema as it is in the snapshot to ``folder``, with ``further`` options of pg_dump; gives the archive.
 
     Raises CoopctlError with pg_dump's last words. The archive holds no row and no password.
     """
@@ -35,6 +40,7 @@ def dump_schema(clients: Clients, *, snapshot: str, folder: Path) -> Path:
             "--schema-only",
             "--no-subscriptions",
             _LOCK_WAIT,
+            *further,
             f"--snapshot={snapshot}",
             f"--file={archive}",
             f"--dbname=service={SOURCE}",
@@ -44,24 +50,55 @@ def dump_schema(clients: Clients, *, snapshot: str, folder: Path) -> Path:
     return archive
 
 
-def restore_before_rows(clients: Clients, archive: Path) -> None:
+def kept_entries(lines: Sequence[str]) -> Iterator[str]:
+    """Pure: the entries of an archive's list without the publications of a migration.
+
+    An entry is ``<id>; <class> <oid> <TYPE> <schema> <name> <owner>`` (pg_restore, "--list").
+    """
+    for line in lines:
+        typed = described(line)
+        ours = typed.startswith(_PUBLICATION_ENTRIES) and any(map(is_replication_name, typed.split()))
+        if not ours:
+            yield line
+
+
+def described(line: str) -> str:
+    """Pure: of an entry of an archive's list, what follows its numbers: it begins with its type."""
+    _, _, entry = line.partition("; ")
+    _, _, numbered = entry.partition(" ")
+    return numbered.partition(" ")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoring:
+    """Which entries of an archive's list are restored, and with which further options of pg_restore."""
+
+    kept: Kept = kept_entries
+    options: tuple[str, ...] = ()
+
+
+EVERYTHING: Final = Restoring()
+
+
+def restore_before_rows(clients: Clients, archive: Path, *, restoring: Restoring = EVERYTHING) -> None:
     """Make schemas, types, tables, views and functions, with owners and grants."""
-    _restore(clients, archive, section="pre-data", jobs=1)
+    _restore(clients, archive, section="pre-data", jobs=1, restoring=restoring)
 
 
-def restore_after_rows(clients: Clients, archive: Path, *, jobs: int) -> None:
+def restore_after_rows(clients: Clients, archive: Path, *, jobs: int, restoring: Restoring = EVERYTHING) -> None:
     """Make indexes, constraints, triggers, policies and publications, ``jobs`` at once."""
-    _restore(clients, archive, section="post-data", jobs=jobs)
+    _restore(clients, archive, section="post-data", jobs=jobs, restoring=restoring)
 
 
-def _restore(clients: Clients, archive: Path, *, section: str, jobs: int) -> None:
+def _restore(clients: Clients, archive: Path, *, section: str, jobs: int, restoring: Restoring) -> None:
     listed = _run([str(clients.tools.pg_restore), "--list", str(archive)], variables={"LC_ALL": "C.UTF-8"})
     chosen = archive.with_name(LIST_FILE)
-    chosen.write_text("".join(kept_entries(listed.splitlines(keepends=True))))
+    chosen.write_text("".join(restoring.kept(listed.splitlines(keepends=True))))
     _run(
         [
             str(clients.tools.pg_restore),
             "--exit-on-error",
+            *restoring.options,
             f"--section={section}",
             f"--jobs={jobs}",
             f"--use-list={chosen}",
@@ -70,20 +107,6 @@ def _restore(clients: Clients, archive: Path, *, section: str, jobs: int) -> Non
         ],
         variables=clients.variables(TARGET),
     )
-
-
-def kept_entries(lines: Sequence[str]) -> Iterator[str]:
-    """Pure: the entries of an archive's list without the publications of a migration.
-
-    An entry is ``<id>; <class> <oid> <TYPE> <schema> <name> <owner>`` (pg_restore, "--list").
-    """
-    for line in lines:
-        _, _, entry = line.partition("; ")
-        _, _, described = entry.partition(" ")
-        _, _, typed = described.partition(" ")
-        ours = typed.startswith(_PUBLICATION_ENTRIES) and any(map(is_replication_name, typed.split()))
-        if not ours:
-            yield line
 
 
 def _run(argv: list[str], *, variables: dict[str, str]) -> str:

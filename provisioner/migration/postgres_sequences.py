@@ -1,6 +1,6 @@
 """What no stream carries but belongs to the rows: positions of sequences and contents of materialised views."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -39,15 +39,18 @@ class Position:
     is_called: bool
 
 
-def read_positions(connection: Connection) -> Mapping[TableName, Position]:
-    """Every sequence, of all kinds, by name."""
-    names = [TableName(schema=schema, name=name) for schema, name in rows(connection, _SEQUENCES)]
+def read_positions(
+    connection: Connection, *, only: Collection[TableName] | None = None
+) -> Mapping[TableName, Position]:
+    """Every sequence, of all kinds, by name, or ``only`` some of them."""
+    found = [TableName(schema=schema, name=name) for schema, name in rows(connection, _SEQUENCES)]
+    names = [one for one in found if only is None or one in only]
     if not names:
         return {}
     one = sql.SQL("(SELECT {}::int, last_value, is_called FROM {})")
     parts = [one.format(sql.Literal(n), sql.Identifier(name.schema, name.name)) for n, name in enumerate(names)]
-    found = rows(connection, sql.SQL(" UNION ALL ").join(parts))
-    return {names[n]: Position(last_value=last, is_called=called) for n, last, called in found}
+    positions = rows(connection, sql.SQL(" UNION ALL ").join(parts))
+    return {names[n]: Position(last_value=last, is_called=called) for n, last, called in positions}
 
 
 def set_positions(connection: Connection, positions: Mapping[TableName, Position]) -> None:

@@ -20,6 +20,7 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
         "en": {
             "title": "Moving a data store: {name}",
             "cooperative": "Cooperative",
+            "member": "Member whose slice moved",
             "what": "What was done",
             "begun": "Begun (UTC)",
             "ended": "Ended (UTC)",
@@ -51,6 +52,12 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
             "looked-up": "Looked up afterwards",
             "nothing-left": "nothing of it is left; {databases:,} databases, {roles:,} roles, {buckets:,} buckets and"
             " {identities:,} identities of others are there as before",
+            "leak-test": "Leak test: {leaks:,} rows at the target are of somebody else, or referred to by nothing",
+            "held-slice": "{tables:,} tables with {rows:,} rows of the member, {versions:,} versions of objects"
+            " ({bytes:,} bytes)",
+            "slice-gone": "no row and no object of the member is left; {tables:,} tables with {rows:,} rows of others"
+            " have the same sums as before, {versions:,} versions of others are there; {cut:,} references of others to"
+            " the member were cut",
             "digest": "Digest of the proof (SHA-256)",
             "signed": "Signed off",
             "sign": "Name, date: ______________________________",
@@ -58,6 +65,7 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
         "ko": {
             "title": "데이터 저장소 이전 보고서: {name}",
             "cooperative": "협동조합",
+            "member": "이전한 회원사",
             "what": "작업 종류",
             "begun": "시작(UTC)",
             "ended": "종료(UTC)",
@@ -89,6 +97,11 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
             "looked-up": "삭제 후 재확인",
             "nothing-left": "남은 것이 없으며, 다른 이용자의 데이터베이스 {databases:,}개, 역할 {roles:,}개,"
             " 버킷 {buckets:,}개, 사용자 {identities:,}개는 그대로입니다",
+            "leak-test": "유출 검사: 이전 대상에서 다른 회원사의 행 또는 이 회원사가 참조하지 않는 행 {leaks:,}개",
+            "held-slice": "회원사의 표 {tables:,}개, 행 {rows:,}개, 객체 버전 {versions:,}개({bytes:,}바이트)",
+            "slice-gone": "회원사의 행과 객체가 남아 있지 않으며, 다른 이용자의 표 {tables:,}개, 행 {rows:,}개의 합계가"
+            " 삭제 전과 같고 객체 버전 {versions:,}개가 그대로입니다. 회원사를 참조하던 다른 이용자의 참조 {cut:,}건을"
+            " 끊었습니다",
             "digest": "증명 요약값(SHA-256)",
             "signed": "확인",
             "sign": "성명, 날짜: ______________________________",
@@ -113,6 +126,7 @@ _NAMES: Final[Mapping[Language, Mapping[str, str]]] = MappingProxyType(
             StepState.BEGUN: "시작됨",
             "rehearsal": "사용 중 비교",
             "full": "전체",
+            "slice": "회원사 몫",
             "changed": "마지막 검증 이후 변경분",
         },
     }
@@ -191,6 +205,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _facts(run: Run, *, cooperative: str, language: Language) -> Iterator[tuple[str, str]]:
     words = _WORDS[language]
     yield words["cooperative"], cooperative
+    if "member" in run.content:
+        yield words["member"], str(run.content["member"])
     yield words["what"], _named(run.kind, language)
     yield words["begun"], _moment(run.begun)
     if run.ended is not None:
@@ -213,6 +229,34 @@ def _erased(run: Run | None, words: Mapping[str, str]) -> Iterator[tuple[str, st
     if run is None or run.ended is None or not isinstance(proof, dict):
         return
     yield words["erased"], _moment(run.ended)
+    yield from _erased_slice(proof, words) if "member" in proof else _erased_store(proof, words)
+    yield words["digest"], str(run.result.get("digest"))
+
+
+def _erased_slice(proof: Mapping[str, Json], words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    own, others, cut = ([_numbers(one) for one in _listed(proof.get(name))] for name in ("tables", "others", "cut"))
+    objects = _numbers(proof.get("objects"))
+    yield (
+        words["what-was-there"],
+        words["held-slice"].format(
+            tables=len(own),
+            rows=sum(one["rows"] for one in own),
+            versions=objects.get("versions", 0),
+            bytes=objects.get("size_bytes", 0),
+        ),
+    )
+    yield (
+        words["looked-up"],
+        words["slice-gone"].format(
+            tables=len(others),
+            rows=sum(one["rows"] for one in others),
+            versions=proof.get("otherVersions"),
+            cut=sum(one["rows"] for one in cut),
+        ),
+    )
+
+
+def _erased_store(proof: Mapping[str, Json], words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     database, bucket, others = (_numbers(proof.get(name)) for name in ("database", "bucket", "others"))
     tables = [_numbers(one) for one in _listed(proof.get("tables"))]
     held = []
@@ -229,7 +273,6 @@ def _erased(run: Run | None, words: Mapping[str, str]) -> Iterator[tuple[str, st
     held.append(words["held-roles"].format(count=roles, identities=identities))
     yield words["what-was-there"], "; ".join(held)
     yield words["looked-up"], words["nothing-left"].format(**others)
-    yield words["digest"], str(run.result.get("digest"))
 
 
 def _numbers(found: Json) -> dict[str, Any]:
@@ -254,6 +297,8 @@ def _verified(run: Run, *, language: Language) -> Iterator[str]:
             if isinstance(found, dict):
                 yield f"{one.phase}, {one.step}: {_counted(found, words[form], language=language)}"
                 yield from _differences(found, words)
+        if "leaks" in one.result:
+            yield f"{one.phase}, {one.step}: {words['leak-test'].format(leaks=one.result['leaks'])}"
 
 
 def _counted(found: Mapping[str, Json], form: str, *, language: Language) -> str:

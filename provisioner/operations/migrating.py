@@ -34,6 +34,7 @@ from provisioner.migration.postgres_following import (
 )
 from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_snapshot import slot_snapshot
+from provisioner.migration.redaction import Json
 from provisioner.migration.steps import CopyObjects, CopyTables, FollowSource, PublishTables
 from provisioner.migration.surveyed import read_kept_catalogue, write_catalogue
 from provisioner.operations.migration_fences import require_before_cutover
@@ -73,13 +74,15 @@ def bring_up(run: OpenRun) -> Followed:
 
 def pass_objects(run: OpenRun) -> PassReport:
     """Passes over the bucket until one finds nothing; raises CoopctlError for keys that cannot be copied."""
-    site = run.site
-    with (
-        run.step(Phase.COPY, CopyObjects.NAME) as result,
-        open_copying(
-            site.files.ledger, source=site.source_bucket, target=site.target_bucket, report=run.report
-        ) as copying,
-    ):
+    with run.step(Phase.COPY, CopyObjects.NAME) as result:
+        return copy_objects(run.site, result, report=run.report)
+
+
+def copy_objects(site: MigrationSite, result: dict[str, Json], *, report: Report) -> PassReport:
+    """The same, within a step whose ``result`` it fills."""
+    with open_copying(
+        site.files.ledger, source=site.source_bucket, target=site.target_bucket, report=report
+    ) as copying:
         reports = copying.passes()
         last = reports[-1]
         result["listed"] = last.listed
@@ -92,7 +95,7 @@ def pass_objects(run: OpenRun) -> PassReport:
                 why=failed.why,
                 hint="mend that, then run the same command again",
             )
-    return last
+        return last
 
 
 def catch_up(run: OpenRun) -> None:

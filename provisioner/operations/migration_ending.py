@@ -19,6 +19,7 @@ from provisioner.migration.postgres_catalogue import Catalogue
 from provisioner.migration.postgres_rollback import abandon
 from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_target import claim_target, claimed_by, release_target
+from provisioner.naming import CooperativeUid
 from provisioner.operations.migrating import bring_up
 from provisioner.operations.migration_fences import require_before_cutover
 from provisioner.operations.migration_run import OpenRun, Report, Told, opened, reopened
@@ -82,23 +83,23 @@ def undo(run: OpenRun) -> bool:
         abandon(run.cutover(work, catalogue=Catalogue(entries={})), fence=None)
     try:
         with run.step(Phase.ROLLBACK, CLEAN_TARGET):
-            _clean_database(run.site)
-            _clean_bucket(run.site)
+            clean_database(run.site, uid=run.site.tenant.uid)
+            clean_bucket(run.site)
     except Unreachable as error:
         run.report(Told(text=f"{error.message}: what was copied there stays"))
         return False
     return True
 
 
-def _clean_database(site: MigrationSite) -> None:
-    """Empty it, if nothing but the unfinished copy has filled it."""
+def clean_database(site: MigrationSite, *, uid: CooperativeUid) -> None:
+    """Empty the target's, if nothing but the unfinished copy with this mark has filled it."""
     with session(site.target) as target:
-        if claimed_by(target) == site.tenant.uid:
-            claim_target(target, uid=site.tenant.uid)
+        if claimed_by(target) == uid:
+            claim_target(target, uid=uid)
             release_target(target)
 
 
-def _clean_bucket(site: MigrationSite) -> None:
+def clean_bucket(site: MigrationSite) -> None:
     """Remove every version of the keys that the ledger knows, and the ledger last."""
     file, bucket = site.files.ledger, site.target_bucket
     if not file.exists():

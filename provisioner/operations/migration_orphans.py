@@ -21,14 +21,17 @@ from provisioner.datastore.postgres_connection import rows
 from provisioner.datastore.records import open_records
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_migrations, load_platform
+from provisioner.descriptor.migration import DataStoreMigration
 from provisioner.descriptor.platform import Platform
 from provisioner.migration import journal
+from provisioner.migration.journal_entries import Run, RunKind
 from provisioner.migration.objects_bucket import open_bucket
 from provisioner.migration.objects_fence import Fencing
 from provisioner.migration.postgres_cutover import forward_stream, reverse_stream
 from provisioner.migration.postgres_fence import allow_logins
 from provisioner.migration.postgres_following import unpublish, unsubscribe
 from provisioner.migration.postgres_relay import drop_relay_role
+from provisioner.migration.postgres_role_moves import drop_made_roles
 from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import Side, session, side_of_access
 from provisioner.migration.postgres_snapshot import drop_slot
@@ -89,6 +92,7 @@ def remove_orphaned(estate: Estate, orphans: Orphans, *, environment: Mapping[st
         with session(side_of_access(access, database=database, environment=environment)) as connection:
             unsubscribe(connection, reverse_stream(names))
             drop_relay_role(connection, names=names)
+            drop_made_roles(connection, [names.eraser_login])
             drop_slot(connection, names.watch_slot)
             unpublish(connection, forward_stream(names))
             allow_logins(connection, [one.name for one in orphans.left if one.kind == FENCED_ROLE])
@@ -139,6 +143,11 @@ def _known(estate: Estate, *, platform: Platform) -> tuple[dict[CooperativeUid, 
         uid = tenant_names(CooperativeName(one.cooperative), cluster=platform.cluster.id).uid
         known[uid] = one.cooperative
         record = journal.read(journal.journal_file(estate.local, one.name))
-        if record is not None and any(run.open for run in record.runs):
+        if record is not None and any(_holds(one, run) for run in record.runs):
             open_ones.add(uid)
     return known, frozenset(open_ones)
+
+
+def _holds(migration: DataStoreMigration, run: Run) -> bool:
+    """Whether a run accounts for what is on the servers: the copy of a member's slice makes nothing there."""
+    return run.open and (migration.member is None or run.kind is RunKind.ERASURE)

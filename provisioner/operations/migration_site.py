@@ -114,15 +114,10 @@ def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str])
     """The migration ``name`` with both sides.
 
     Raises NotFound for a name that the estate does not have and for a credential that is not where its reference points
-    to, InvalidDescriptor, and UsageError for what no command moves.
+    to, InvalidDescriptor, and UsageError for a DSN that is none.
     """
     platform = load_platform(estate)
     [migration] = load_migrations(estate, platform=platform, cooperatives=(), only=name)
-    if migration.member is not None:
-        raise UsageError(
-            f"{name} moves the slice of {migration.scope}, and only whole data stores are moved",
-            hint="write another document with `scope: all`",
-        )
     tenant = tenant_names(CooperativeName(migration.cooperative), cluster=platform.cluster.id)
     alone = _target(estate, migration, environment=environment)
     access = postgres_access(platform.postgres)
@@ -143,6 +138,17 @@ def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str])
         target_bucket=alone.target_bucket,
         environment=environment,
     )
+
+
+def require_whole(site: MigrationSite, *, verb: str) -> None:
+    """Raise UsageError for a member's slice, which the command ``verb`` has no use for."""
+    if site.migration.member is not None:
+        name = site.migration.name
+        raise UsageError(
+            f"{name} moves the slice of the member {site.migration.member}, which `{verb}` is not for",
+            why="the cooperative's applications stay where they are, with its other members: nothing is switched",
+            hint=f"`coopctl migrate start {name}` copies, `verify` compares, `finalise` hands over, `abort` goes back",
+        )
 
 
 def open_target(estate: Estate, name: str, *, environment: Mapping[str, str]) -> TargetSite:

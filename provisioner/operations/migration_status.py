@@ -66,8 +66,10 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
     lag, leftovers, silent = None, tuple[Leftover, ...](), None
     try:
         with session(site.source) as source:
-            lag = read_lag(source, site.names.slot)
-            leftovers = tuple(one for one in read_leftovers(source) if one.name.startswith(site.names.slot))
+            # What else is there belongs to a migration of the whole data store.
+            own = site.names.slot if site.migration.member is None else site.names.eraser_login
+            lag = read_lag(source, site.names.slot) if site.migration.member is None else None
+            leftovers = tuple(one for one in read_leftovers(source) if one.name.startswith(own))
     except CoopctlError as error:
         silent = f"{error.message}{f': {error.why}' if error.why else ''}"
     return MigrationStatus(

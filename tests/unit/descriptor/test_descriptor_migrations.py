@@ -66,6 +66,17 @@ def test_all_that_can_be_said_is_said(tmp_path: Path) -> None:
     assert (migration.keep_source, migration.keep_dump) == (timedelta(days=14), timedelta(days=2))
 
 
+def test_tables_may_call_a_member_otherwise_than_its_id(tmp_path: Path) -> None:
+    made = world(tmp_path)
+    made.write(FILE, MIGRATION.replace("scope: all", 'scope: {member: m-1, key: "12"}'))
+    assert [(one.member, one.key) for one in load(made)] == [("m-1", "12")]
+    made.write(FILE, MIGRATION.replace("scope: all", "scope: {member: m-1}"))
+    assert [(one.member, one.key) for one in load(made)] == [("m-1", "m-1")]
+    made.write(FILE, MIGRATION.replace("scope: all", 'scope: {key: "12"}'))
+    [problem] = problems(made)
+    assert "must be all, or {member: ID}" in problem
+
+
 def test_the_cluster_s_kubeconfig_is_a_file_of_the_estate(tmp_path: Path) -> None:
     made = world(tmp_path)
     made.write(FILE, f"{MIGRATION}    cluster: {{kubeconfig: {{file: kube/config}}, context: theirs}}\n")

@@ -130,3 +130,59 @@ def test_an_erasure_is_told_with_what_was_there_and_what_was_looked_up(
         assert there in shown
         assert after in shown
         assert "f" * 64 in shown
+
+
+SLICE = replace(
+    RUN,
+    content={"mode": "slice", "member": "m-0007"},
+    ending=RunEnding.FINALISED,
+    ended=START,
+    steps=(_step(Phase.VERIFY, "verify-slice", leaks=3, postgres={**ROWS, "scope": "slice"}),),
+)
+SLICE_PROOF: "Json" = {
+    "member": "m-0007",
+    "tables": [{"name": "a", "rows": 1000, "digest": "1"}, {"name": "b", "rows": 200, "digest": "2"}],
+    "others": [{"name": "a", "rows": 4000, "digest": "3"}],
+    "cut": [{"reference": "a (b) -> c", "rows": 5}],
+    "objects": {"versions": 6, "size_bytes": 7000, "digest": "4"},
+    "otherVersions": 8,
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        (
+            "en",
+            (
+                "Member whose slice moved: m-0007",
+                "verify, verify-slice: Leak test: 3 rows at the target",
+                "2 tables with 1,200 rows of the member, 6 versions of objects (7,000 bytes)",
+                "1 tables with 4,000 rows of others have the same sums as before, 8 versions of others are there; 5",
+            ),
+        ),
+        (
+            "ko",
+            (
+                "이전한 회원사: m-0007",
+                "유출 검사: 이전 대상에서 다른 회원사의 행 또는 이 회원사가 참조하지 않는 행 3개",
+                "회원사의 표 2개, 행 1,200개, 객체 버전 6개(7,000바이트)",
+                "다른 이용자의 표 1개, 행 4,000개의 합계가 삭제 전과 같고 객체 버전 8개가 그대로입니다",
+            ),
+        ),
+    ],
+)
+def test_a_member_s_slice_is_told_with_its_leak_test_and_what_of_others_is_as_before(
+    language: Language, told: tuple[str, ...]
+) -> None:
+    erasure = replace(
+        RUN,
+        kind=RunKind.ERASURE,
+        ending=RunEnding.ERASED,
+        ended=START,
+        result={"proof": SLICE_PROOF, "digest": "d" * 64},
+    )
+    shown = as_text(
+        report_of(SLICE, migration="m-out", cooperative="rice-processing", language=language, erasure=erasure)
+    )
+    assert [one for one in (*told, "d" * 64) if one not in shown] == []

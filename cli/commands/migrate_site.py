@@ -1,0 +1,47 @@
+"""Opens what the commands of `coopctl migrate` work with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from provisioner.operations.migration_site import MigrationSite, TargetSite
+
+
+def site(estate_path: Path | None, name: str) -> "MigrationSite":
+    """The migration ``name`` with both sides."""
+    import os
+
+    from cli import wiring
+    from provisioner.operations.migration_site import open_migration
+
+    return open_migration(wiring.open_estate(estate_path), name, environment=os.environ)
+
+
+def whole(estate_path: Path | None, name: str, *, verb: str) -> "MigrationSite":
+    """The same, for a command that a member's slice has no use for."""
+    from provisioner.operations.migration_site import require_whole
+
+    found = site(estate_path, name)
+    require_whole(found, verb=verb)
+    return found
+
+
+def target(estate_path: Path | None, name: str) -> "TargetSite":
+    """The target alone, from an estate or from a folder with nothing but the document."""
+    import os
+
+    from cli import wiring
+    from provisioner.operations.migration_site import migration_estate, open_target
+
+    estate = wiring.nearest_estate(None) if estate_path is None else None
+    alone = estate or migration_estate(estate_path or Path.cwd(), name)
+    return open_target(alone, name, environment=os.environ)
+
+
+def now() -> "datetime":
+    """The time, with a zone."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
