@@ -79,19 +79,29 @@ def return_to_source(
     return report
 
 
-def prove_return(work: Cutover, *, reverse_clients: Clients, record: Callable[[Fence], None]) -> VerificationReport:
+def prove_return(
+    work: Cutover,
+    *,
+    reverse_clients: Clients,
+    record: Callable[[Fence], None],
+    lap: Callable[[str], None] = lambda _: None,
+) -> VerificationReport:
     """Bring everything back behind a fence of the target, and verify it: then `complete_return` may open the source.
 
-    The target stays fenced, unless this raises.
+    ``lap`` is told the name of each step that has ended. The target stays fenced, unless this raises.
     """
     with session(work.copy.source) as source, session(work.copy.target) as target:
         closed = plan_fence(target, work.copy.source_facts.role_names)
         record(closed)
         try:
             close_fence(target, closed, timeout_seconds=work.fence_seconds)
+            lap("fence")
             _drain_back(work, source, target)
+            lap("drain")
             _carry_back(_reversed(work, clients=reverse_clients), target, source)
+            lap("rest")
             verified = require_verified(verify_everything(_reversed_comparison(work)))
+            lap("verification")
         except BaseException:
             with session(work.copy.target) as again:
                 lift_fence(again, closed)

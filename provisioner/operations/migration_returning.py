@@ -229,11 +229,14 @@ def _proven(moving: Moving) -> float:
     """Behind fences of both parts everything is home; gives the seconds since the rows' fence."""
     run, tenancy = moving.run, moving.tenancy
     tenancy.widen(tenancy.home)
-    begun = [time.monotonic()]
+    begun, timings = [time.monotonic()], dict[str, Json]()
 
     def record(fence: Fence) -> None:
         record_fence(run, TARGET_FENCE, fence)
         begun[0] = time.monotonic()
+
+    def lap(step: str) -> None:
+        timings[step] = round(time.monotonic() - begun[0], 3)
 
     try:
         tenancy.note(moving.now(), moved=True, moving=True)
@@ -241,8 +244,8 @@ def _proven(moving: Moving) -> float:
         bring_objects_back(moving)
         objects = _compared(moving)
         with run.step(Phase.ROLLBACK, PROVEN) as result:
-            found = prove_return(moving.cutover, reverse_clients=moving.back, record=record)
-            result["objects"], result["postgres"] = objects, found.summary()
+            found = prove_return(moving.cutover, reverse_clients=moving.back, record=record, lap=lap)
+            result["objects"], result["postgres"], result["timings"] = objects, found.summary(), timings
     except BaseException:
         with suppress(CoopctlError):
             stay_at_target(moving)
