@@ -17,7 +17,7 @@ import psycopg
 
 from examples import writing_client
 from examples.pilot_estate import COOPERATIVE, DemoFailed, api_client, core_api, credentials
-from examples.writing_client import CONNECT_SECONDS, Connection, Told, WritingClient, insert, read_told
+from examples.writing_client import CONNECT_SECONDS, CONNECTIONS, Connection, Told, WritingClient, insert, read_told
 from provisioner.catalogue.images.building import BuiltImage, build
 from provisioner.catalogue.images.definition import ImageDefinition, ImageFile
 from provisioner.catalogue.images.pushing import push
@@ -111,7 +111,7 @@ def application_on_host(estate: Path) -> Iterator[OnHost]:
     from kubernetes.client import DiscoveryV1Api
 
     details, discovery = credentials(COOPERATIVE, estate=estate), DiscoveryV1Api(api_client(estate))
-    client = WritingClient(ways=(partial(_follow, discovery, details),), write=insert)
+    client = WritingClient(ways=(partial(_follow, discovery, details),), write=insert, connections=CONNECTIONS)
     with writing_client.writing(client):
         client.until(1)
         yield OnHost(client=client)

@@ -25,7 +25,7 @@ from textwrap import indent
 from cli.wiring import image_cache
 from examples.application import Application, application_in_pod, application_on_host, build_image
 from examples.move_checks import Finding, Way, judge
-from examples.move_journal import Passage, read_passage
+from examples.move_journal import read_passage
 from examples.moved_store import Sides, make_table, open_sides, put_objects, read_rows
 from examples.pilot_estate import COOPERATIVE, copy_estate, home, run, why_no_pods
 from examples.postgres_18 import unpack_programs
@@ -78,8 +78,7 @@ class Show:
         return self._judged(name, phase=Phase.CUTOVER, begun=begun)
 
     def come_back(self, name: str) -> list[Finding]:
-        """Compare and bring home; judge what the application saw of it."""
-        self.stage.migrate("verify")
+        """Bring home; judge what the application saw of it."""
         begun = time.time()
         self.stage.migrate("rollback", "--yes")
         return self._judged(name, phase=Phase.ROLLBACK, begun=begun)
@@ -88,16 +87,19 @@ class Show:
         time.sleep(SETTLE_SECONDS)
         here, there = self.sides.here, self.sides.there
         old, new = (here, there) if phase is Phase.CUTOVER else (there, here)
-        told = self.application.told()
-        passage: Passage = read_passage(self.stage.journal, phase)
+        # In this order: what it is told of later may be missing in what was read before.
+        told, rows, left = self.application.told(), read_rows(new), read_rows(old)
+        if phase is Phase.CUTOVER:
+            self.stage.migrate("verify")
+        passage = read_passage(self.stage.journal, phase)
         way = Way(
             old=old.major,
             new=new.major,
             begun=begun,
             fenced=passage.fenced,
             told=told,
-            rows=read_rows(new),
-            left=read_rows(old),
+            rows=rows,
+            left=left,
             differences=passage.differences,
             compared=passage.compared,
         )

@@ -8,8 +8,6 @@ from typing import Any
 from provisioner.migration.journal import read
 from provisioner.migration.journal_entries import Phase, Run
 
-FENCE = "fence"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
@@ -28,22 +26,55 @@ def read_passage(journal: Path, phase: Phase) -> Passage:
     if record is None:
         raise LookupError(f"there is no journal {journal}")
     run = record.runs[-1]
-    if phase is Phase.CUTOVER:
-        opened = _result(run, phase, "open")
-        rows, objects = _result(run, phase, "verify"), _result(run, phase, "last-objects")["objects"]
-        timings, outage, fence = opened["timings"], opened["outageSeconds"], FENCE
-    else:
-        proven = _result(run, phase, "verify-return")
-        rows, objects, timings = proven["postgres"], proven["objects"], proven["timings"]
-        outage, fence = run.result["outageSeconds"], "fence-target"
-    closing = run.step(phase, fence)
-    if closing is None or closing.ended is None:
-        raise LookupError(f"the journal {journal} tells of no fence")
-    return Passage(
-        fenced=closing.ended.timestamp() + timings[FENCE],
-        compared=f"{rows['rows']:,} rows of {rows['tables']} tables and {objects['keys']} objects were compared",
+    return _cutover(run) if phase is Phase.CUTOVER else _rollback(run)
+
+
+def _cutover(run: Run) -> Passage:
+    behind = _result(run, Phase.CUTOVER, "verify")["postgres"]
+    everything = _result(run, Phase.VERIFY, "verify-switched")
+    rows, objects = everything["postgres"], everything["objects"]
+    opened = _result(run, Phase.CUTOVER, "open")
+    return _passage(
+        run,
+        fence=(Phase.CUTOVER, "fence"),
+        timings=opened["timings"],
+        outage=opened["outageSeconds"],
+        compared=f"{behind['rows']:,} rows behind the fence, later all {rows['rows']:,} and {objects['keys']} objects",
+        differences=[*behind["named"], *rows["named"], *objects["named"]],
+    )
+
+
+def _rollback(run: Run) -> Passage:
+    proven = _result(run, Phase.ROLLBACK, "verify-return")
+    rows, objects = proven["postgres"], proven["objects"]
+    return _passage(
+        run,
+        fence=(Phase.ROLLBACK, "fence-target"),
+        timings=proven["timings"],
+        outage=run.result["outageSeconds"],
+        compared=f"all {rows['rows']:,} rows behind the fence, and {objects['keys']} objects",
         differences=[*rows["named"], *objects["named"]],
-        clock=f"outage {outage} s, until the end of " + ", ".join(f"{step} {took}" for step, took in timings.items()),
+    )
+
+
+def _passage(
+    run: Run,
+    *,
+    fence: tuple[Phase, str],
+    timings: Mapping[str, float],
+    outage: Any,
+    compared: str,
+    differences: Sequence[str],
+) -> Passage:
+    closing = run.step(*fence)
+    if closing is None or closing.ended is None:
+        raise LookupError(f"the run {run.number} has no fence")
+    steps = ", ".join(f"{step} {took}" for step, took in sorted(timings.items(), key=lambda one: one[1]))
+    return Passage(
+        fenced=closing.ended.timestamp() + timings["fence"],
+        compared=compared,
+        differences=differences,
+        clock=f"{outage} s without a server, from the fence to the end of: {steps}",
     )
 
 

@@ -45,7 +45,7 @@ def copy_estate(estate: Path) -> None:
 def run(*arguments: str, estate: Path, environment: Mapping[str, str] | None = None) -> None:
     """Show and run one coopctl command; its failure ends the demo with the same exit code."""
     print(f"\n$ coopctl {' '.join(arguments)}", flush=True)
-    command = [COOPCTL, *arguments, "--estate", estate]
+    command = [str(COOPCTL), *arguments, "--estate", str(estate)]
     done = subprocess.run(command, env=None if environment is None else {**environment}, check=False)
     if done.returncode:
         sys.exit(done.returncode)

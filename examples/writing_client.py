@@ -9,7 +9,6 @@ A commit that was in doubt when a connection broke is not tried again under its 
 
 import itertools
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,10 @@ import psycopg
 PER_SECOND = 400.0
 # An application that is kept out asks again so soon: less would be an attack on its own server.
 RETRY_SECONDS = 0.01
+CATCH_UP_SECONDS = 0.1
 CONNECT_SECONDS = 2
+# What it takes to write so often on a busy machine.
+CONNECTIONS = 4
 PRINT_SECONDS = 1.0
 TABLE = "writing_client"
 # An identity as key, so that a row that came twice would be there twice. `at` is the server's own clock.
@@ -54,24 +56,29 @@ class Told:
 class WritingClient:
     """Writes where the first of ``ways`` lets it in, ``per_second`` transactions of one ``write`` each.
 
-    ``write`` gets a connection in autocommit mode and a number that grows from ``first`` on. ``acknowledged`` are the
-    numbers whose commits it was told of.
+    ``write`` gets one of ``connections`` in autocommit mode and a number that grows from ``first`` on, and is used only
+    once. ``acknowledged`` are the numbers whose commits it was told of.
     """
 
     ways: Sequence[Way]
     write: Write
     per_second: float = PER_SECOND
+    connections: int = 1
     first: int = 1
     acknowledged: dict[int, Told] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
+    numbers: Iterator[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self.numbers = itertools.count(self.first)
 
     def work(self) -> None:
-        """Write until it is stopped."""
-        numbers = itertools.count(self.first)
+        """Write on one connection until it is stopped."""
         while not self.stopping.is_set():
             for way in self.ways:
                 with suppress(psycopg.Error), way() as connection:
-                    self._write_on(connection, numbers)
+                    self._write_on(connection)
             self.stopping.wait(RETRY_SECONDS)
 
     def until(self, more: int, *, seconds: float = 60) -> None:
@@ -82,27 +89,29 @@ class WritingClient:
                 raise TimeoutError(f"the application was told of no {more} commits in {seconds:g} s")
             time.sleep(0.01)
 
-    def _write_on(self, connection: Connection, numbers: Iterator[int]) -> None:
-        pause, due = 1 / self.per_second, time.monotonic()
+    def _write_on(self, connection: Connection) -> None:
+        pause, due = self.connections / self.per_second, time.monotonic()
         while not self.stopping.is_set():
-            number = next(numbers)
+            number = next(self.numbers)
             self.write(connection, number)
             self.acknowledged[number] = Told(_now(), connection.info.server_version)
-            # What was missed is not caught up with: after an outage it goes on as before.
-            due = max(due + pause, time.monotonic())
-            self.stopping.wait(due - time.monotonic())
+            # A late moment is caught up with, an outage is not: after it, it goes on as before.
+            due = max(due + pause, time.monotonic() - CATCH_UP_SECONDS)
+            self.stopping.wait(max(due - time.monotonic(), 0))
 
 
 @contextmanager
 def writing(client: WritingClient) -> Iterator[WritingClient]:
     """The client writes while the block runs."""
-    thread = threading.Thread(target=client.work, daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=client.work, daemon=True) for _ in range(client.connections)]
+    for thread in threads:
+        thread.start()
     try:
         yield client
     finally:
         client.stopping.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def insert(connection: Connection, number: int) -> None:
@@ -120,7 +129,7 @@ def longest_gap(moments: Iterable[float], *, since: float = 0.0) -> tuple[float,
 
 
 def print_told(told: Iterable[tuple[int, Told]]) -> Iterator[str]:
-    """Lines for `read_told`: one for all that follow each other on one server, with moments to a tenth of a ms."""
+    """Lines for `read_told`: one for all numbers that follow each other on one server, moments to a tenth of a ms."""
     batch: list[tuple[int, Told]] = []
     for number, one in told:
         if batch and (number, one.server) != (batch[-1][0] + 1, batch[-1][1].server):
@@ -159,13 +168,13 @@ def _now() -> float:
 def main() -> None:
     """Write where libpq's environment leads, and print what it was told."""
     way = partial(psycopg.connect, autocommit=True, connect_timeout=CONNECT_SECONDS)
-    client = WritingClient(ways=(way,), write=insert, first=int(os.environ.get("FIRST_NUMBER", "1")))
+    client = WritingClient(ways=(way,), write=insert, connections=CONNECTIONS)
     printed = 0
     with writing(client):
         while True:
             time.sleep(PRINT_SECONDS)
             told = list(client.acknowledged.items())
-            for line in print_told(told[printed:]):
+            for line in print_told(sorted(told[printed:])):
                 print(line, flush=True)
             printed = len(told)
 
