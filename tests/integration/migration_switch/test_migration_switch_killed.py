@@ -40,12 +40,14 @@ CUTOVER_BOUNDARIES = (
 )
 ROLLBACK_BOUNDARIES = (
     f"after:{RETURNING}:bring_rows_back",
+    f"after:{BACK}:remember_changes",
+    f"after:{RETURNING}:look_back",
     f"after:{TENANCY}:Tenancy.widen",
     f"after:{RETURNING}:_compared",
     f"before:{BACK}:close_fence",
     f"after:{BACK}:close_fence",
     f"after:{BACK}:_drain_back",
-    f"after:{BACK}:verify_everything",
+    f"after:{BACK}:verify_changed",
     f"after:{RETURNING}:prove_return",
     f"before:{RETURNING}:complete_return",
     f"after:{BACK}:end_reverse",
