@@ -30,6 +30,12 @@ from provisioner.plan.priority_class import SOLUTIONS
 NAME = "writing-client"
 APPS, DATA = f"{COOPERATIVE}-apps", f"{COOPERATIVE}-data"
 PROGRAM = "srv/writing_client.py"
+# Debian's psycopg looks for libraries by ldconfig's cache, which an image of unpacked packages has none of.
+START = f"""\
+import ctypes.util, runpy
+ctypes.util.find_library = {{"pq": "libpq.so.5", "c": "libc.so.6"}}.get
+runpy.run_path("/{PROGRAM}", run_name="__main__")
+"""
 USER_ID = 65532
 START_SECONDS = 120.0
 NOT_FOUND = 404
@@ -128,7 +134,7 @@ def build_image(*, cache: Path) -> BuiltImage:
         without=("debconf", "media-types", "mailcap"),
         files=(ImageFile(source=source, target=PROGRAM, mode=0o644),),
         prune=("usr/lib/*/gconv",),
-        entrypoint=("/usr/bin/python3", f"/{PROGRAM}"),
+        entrypoint=("/usr/bin/python3", "-c", START),
         user_id=USER_ID,
         user_name="client",
         port=None,
@@ -182,7 +188,7 @@ def _wait_until_it_writes(application: InPod, core: Any) -> None:
     deadline = time.monotonic() + START_SECONDS
     while _phase(core) != "Running" or not application.told():
         if time.monotonic() > deadline:
-            raise DemoFailed(f"the application's pod does not write; it is {_phase(core)}")
+            raise DemoFailed(f"the application's pod does not write; it is {_phase(core)}. {application.log()[-500:]}")
         time.sleep(0.5)
 
 
