@@ -52,9 +52,13 @@ def _rollback(run: Run) -> Passage:
         fence=(Phase.ROLLBACK, "fence-target"),
         timings=proven["timings"],
         outage=run.result["outageSeconds"],
-        compared=f"all {rows['rows']:,} rows behind the fence, and {objects['keys']} objects",
+        compared=f"{_compared_back(run)}{rows['rows']:,} rows behind the fence, and {objects['keys']} objects",
         differences=[*rows["named"], *objects["named"]],
     )
+
+
+def _compared_back(run: Run) -> str:
+    return "everything while people worked, then " if _result(run, Phase.ROLLBACK, "look-back")["compared"] else "all "
 
 
 def _passage(
