@@ -82,6 +82,7 @@ def test_every_acknowledged_write_is_on_the_target_exactly_once_and_comes_back(m
             work, fence=switched.fence, reverse_clients=move.reverse_clients, record=move.fences.append
         )
     assert report.clean
+    assert report.scope is (Scope.CHANGED if relayed else Scope.FULL)
     assert later.acknowledged, "the client wrote on the target"
     assert _written(move.source)[len(client.acknowledged) :] == list(later.acknowledged)
     assert _leftovers(move.source, move) == []
@@ -114,6 +115,30 @@ def _has_arrived(move: Move, client: WritingClient, switched: Switched) -> None:
         assert claimed_by(connection) is None
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
         psycopg.connect(conninfo(_application(move.source, move)))
+
+
+def _take_every_slot(side: Side) -> None:
+    for number in range(1000):
+        run(side, f"SELECT pg_create_physical_replication_slot('filler_{number}')")
+
+
+@pytest.mark.long(seconds=20)
+def test_where_the_target_has_no_slot_left_the_way_back_compares_everything_behind_its_fence(move: Move) -> None:
+    with writing(_client(move.source, move)):
+        switched = _there(move, rehearsed=True, relayed=True)
+    fillers = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'filler%'"
+    try:
+        with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+            _take_every_slot(move.target)
+        work = move.cutover(target_as_seen=None)
+        report = return_to_source(
+            work, fence=switched.fence, reverse_clients=move.reverse_clients, record=move.fences.append
+        )
+    finally:
+        run(move.target, fillers)
+    assert report.clean
+    assert report.scope is Scope.FULL
+    assert _leftovers(move.target, move) == []
 
 
 def test_a_finished_move_leaves_nothing_on_either_server(move: Move) -> None:
