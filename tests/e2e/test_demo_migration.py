@@ -58,6 +58,7 @@ def assert_promises_are_kept(run: DemoRun) -> None:
 
 @pytest.mark.node
 @pytest.mark.long(seconds=240)
+@pytest.mark.timeout(1800)
 def test_an_application_in_a_pod_goes_to_18_and_back_and_there_for_good(
     network: NetworkNamespace, toolchain: Toolchain
 ) -> None:
@@ -73,6 +74,7 @@ def test_an_application_in_a_pod_goes_to_18_and_back_and_there_for_good(
 
 @pytest.mark.cluster
 @pytest.mark.long(seconds=200)
+@pytest.mark.timeout(1800)
 def test_where_nodes_are_simulated_the_application_follows_the_endpoints_and_it_says_so() -> None:
     with estate_in_a_folder() as estate:
         run = run_demo(estate, "--node", "simulated", module=MODULE)
