@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 PYTEST := $(BIN)/pytest -q --durations=30
 
-.PHONY: help setup system toolchain lint test test-quick test-long demo bench images docs lock clean
+.PHONY: help setup system toolchain lint test test-quick test-long demo demo-migration bench images docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(VENV)/.installed ## Install everything Python into .venv (hash-pinned)
 
@@ -43,6 +43,9 @@ test-long: setup system toolchain ## The long walks; BUDGET=seconds leaves out w
 
 demo: setup system toolchain ## Run rice-processing on the embedded platform and look at it; NODE=simulated needs no root
 	$(BIN)/python -m examples.demo $(if $(NODE),--node $(NODE))
+
+demo-migration: setup system toolchain ## Move rice-processing to PostgreSQL 18 and back while an application writes; NODE as for demo
+	$(BIN)/python -m examples.demo_migration $(if $(NODE),--node $(NODE))
 
 images: setup system ## Build the solutions' images for ESTATE (default examples/pilot); PUSH=1 pushes them to its registry
 	$(BIN)/coopctl images build --estate $(or $(ESTATE),examples/pilot) $(if $(PUSH),--push)

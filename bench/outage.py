@@ -6,17 +6,17 @@ verified before. Aim: below 1 s.
 """
 
 import argparse
-import itertools
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import psycopg
 
 from bench.copy import FEW, Server, fill, result_of, running_server, work_for
 from bench.members import show
+from examples.writing_client import CREATE_TABLE, TABLE, WritingClient, insert, longest_gap, writing
 from provisioner.datastore.credentials import Secret
 from provisioner.migration.postgres_catalogue import read_catalogue
 from provisioner.migration.postgres_changes import remember_changes
@@ -29,53 +29,28 @@ from provisioner.migration.postgres_verification import rehearse_verification
 from provisioner.naming import CooperativeUid, ReplicationNames, replication_names
 
 ROWS = 400_000
-PAUSE_SECONDS = 1 / 400
 QUIET_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0
 APPLICATION, PASSWORD = "bench_app", Secret("bench")
 GRANTS = """
 CREATE ROLE bench_app LOGIN PASSWORD 'bench'; GRANT CONNECT ON DATABASE {database} TO bench_app;
-REVOKE CONNECT ON DATABASE {database} FROM PUBLIC; CREATE TABLE public.work (n bigint PRIMARY KEY);
-GRANT SELECT, INSERT ON public.work TO bench_app;
+REVOKE CONNECT ON DATABASE {database} FROM PUBLIC; SET search_path = public; {create};
+GRANT SELECT, INSERT ON {table} TO bench_app;
 """
 
 
-@dataclass
-class Application:
-    """Commits until it is stopped, and notes when it was told so."""
-
-    sides: tuple[Side, ...]
-    told: list[float] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def work(self) -> None:
-        """One row a transaction, wherever it is let in."""
-        numbers = itertools.count()
-        while not self.stopping.is_set():
-            for side in self.sides:
-                with suppress(psycopg.Error), psycopg.connect(conninfo(side), autocommit=True) as connection:
-                    while not self.stopping.is_set():
-                        connection.execute("INSERT INTO public.work VALUES (%s)", (next(numbers),))
-                        self.told.append(time.monotonic())
-                        self.stopping.wait(PAUSE_SECONDS)
-
-    def gap(self, *, since: float) -> float:
-        """The longest time between two commits after ``since``, in seconds."""
-        told = [moment for moment in self.told if moment >= since]
-        return max(later - earlier for earlier, later in itertools.pairwise(told))
-
-
 @contextmanager
-def working(*sides: Side) -> Iterator[Application]:
-    """The application works while the block runs."""
-    application = Application(sides=tuple(replace(side, user=APPLICATION, password=PASSWORD) for side in sides))
-    thread = threading.Thread(target=application.work, daemon=True)
-    thread.start()
-    try:
-        yield application
-    finally:
-        application.stopping.set()
-        thread.join()
+def application_on(*sides: Side) -> Iterator[WritingClient]:
+    """The application works while the block runs, wherever it is let in."""
+    logins = (replace(side, user=APPLICATION, password=PASSWORD) for side in sides)
+    ways = tuple(partial(psycopg.connect, conninfo(one), autocommit=True) for one in logins)
+    with writing(WritingClient(ways=ways, write=insert)) as client:
+        yield client
+
+
+def gap(client: WritingClient, *, since: float) -> float:
+    """The longest time between two commits that it was told of after ``since``, in seconds."""
+    return longest_gap((one.moment for one in list(client.acknowledged.values())), since=since)[0]
 
 
 def followed(work: CopyWork, names: ReplicationNames) -> Cutover:
@@ -111,15 +86,15 @@ def once(here: Server, there: Server, *, rows: int) -> tuple[float, float]:
     source, target = here.new_database(), there.new_database()
     fill(source, rows=rows)
     with session(source) as connection:
-        connection.execute(GRANTS.format(database=source.database).encode())
-    with working(source, target) as application, work_for(source, target) as work:
+        connection.execute(GRANTS.format(database=source.database, create=CREATE_TABLE, table=TABLE).encode())
+    with application_on(source, target) as client, work_for(source, target) as work:
         cutover = followed(work, replication_names(CooperativeUid("0" * 16)))
-        quiet = time.monotonic()
+        quiet = time.time()
         time.sleep(QUIET_SECONDS)
-        baseline, begun = application.gap(since=quiet), time.monotonic()
+        baseline, begun = gap(client, since=quiet), time.time()
         cut_over(cutover)
         time.sleep(1.0)
-        return baseline, application.gap(since=begun)
+        return baseline, gap(client, since=begun)
 
 
 def measure(*, rows: int) -> list[dict[str, object]]:

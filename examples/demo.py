@@ -11,8 +11,6 @@ Cut off anywhere, the same command goes on. A second run changes nothing.
 """
 
 import argparse
-import base64
-import json
 import os
 import shutil
 import subprocess
@@ -26,18 +24,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from examples.pilot_estate import (
+    COOPERATIVE,
+    DemoFailed,
+    api_client,
+    copy_estate,
+    core_api,
+    credentials,
+    home,
+    run,
+    why_no_pods,
+)
 from provisioner.descriptor.endpoints import embedded_files, read_endpoints
-from provisioner.naming import SECRET_DATA_STORE
 
-PILOT = Path(__file__).parent / "pilot"
-COOPERATIVE = "rice-processing"
 NEIGHBOUR = "plastics"
-COOPCTL = Path(sys.executable).with_name("coopctl")
 QUESTION = "SELECT current_user || ' in ' || current_database()"
-
-
-class DemoFailed(Exception):
-    """Something that the demo promises did not happen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,48 +56,6 @@ class Verdict(StrEnum):
     HOLDS = "ok"
     FAILED = "FAILED"
     LEFT_OUT = "left out"
-
-
-def home() -> Path:
-    """Where the demo's estate lives: COOPCTL_DEMO, else a folder that PostgreSQL's user can reach."""
-    if "COOPCTL_DEMO" in os.environ:
-        return Path(os.environ["COOPCTL_DEMO"]).resolve()
-    if os.geteuid() == 0:
-        return Path("/var/lib/coopctl/demo")
-    return Path.home() / ".local" / "share" / "coopctl" / "demo"
-
-
-def copy_estate(estate: Path) -> None:
-    """Copy the pilot estate to ``estate``, whole or not at all; one that is there is kept."""
-    if (estate / "platform.yaml").exists():
-        return
-    print(f"$ cp -r examples/pilot {estate}")
-    copied = estate.with_name(f"{estate.name}.new")
-    shutil.rmtree(copied, ignore_errors=True)
-    shutil.copytree(PILOT, copied, ignore=shutil.ignore_patterns(".coopctl"))
-    copied.replace(estate)
-
-
-def run(*arguments: str, estate: Path) -> None:
-    """Show and run one coopctl command; its failure ends the demo with the same exit code."""
-    print(f"\n$ coopctl {' '.join(arguments)}", flush=True)
-    done = subprocess.run([COOPCTL, *arguments, "--estate", estate], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-
-
-def why_no_pods(estate: Path) -> str | None:
-    """Why no pod really runs here, in the words of `coopctl dev status`; None if pods do."""
-    command = [str(COOPCTL), "dev", "status", "--output", "json", "--estate", str(estate)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    node = json.loads(done.stdout)["node"]
-    return None if node["kind"] == "real" else f"no pod really runs: the node is simulated, because {node['reason']}"
-
-
-def credentials(cooperative: str, *, estate: Path) -> dict[str, str]:
-    """The connection details that the cooperative's solutions get, read from its Secret."""
-    secret = _core(estate).read_namespaced_secret(SECRET_DATA_STORE, f"{cooperative}-apps")
-    return {name: base64.b64decode(value).decode() for name, value in secret.data.items()}
 
 
 def looks(estate: Path) -> list[Look]:
@@ -137,7 +96,7 @@ def page_from_pod(estate: Path) -> str:
     """Fetch the portal's page from one of its pods, through the API server."""
     from kubernetes.client import ApiException
 
-    core = _core(estate)
+    core = core_api(estate)
     pods = core.list_namespaced_pod(f"{COOPERATIVE}-apps", field_selector="status.phase=Running").items
     if not pods:
         raise DemoFailed("no pod of the portal runs")
@@ -271,22 +230,10 @@ def _title(page: str) -> str:
     return page.partition("<title>")[2].partition("</title>")[0] or page[:80]
 
 
-def _api(estate: Path) -> Any:
-    from kubernetes.config import new_client_from_config
-
-    return new_client_from_config(config_file=str(embedded_files(estate).kubeconfig))
-
-
-def _core(estate: Path) -> Any:
-    from kubernetes.client import CoreV1Api
-
-    return CoreV1Api(_api(estate))
-
-
 def _networking(estate: Path) -> Any:
     from kubernetes.client import NetworkingV1Api
 
-    return NetworkingV1Api(_api(estate))
+    return NetworkingV1Api(api_client(estate))
 
 
 def main(arguments: list[str]) -> int:
@@ -295,7 +242,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--where", action="store_true", help="print the demo's estate and do nothing")
     parser.add_argument("--node", choices=("auto", "real", "simulated"), default="auto", help="as of `coopctl dev up`")
     chosen = parser.parse_args(arguments)
-    estate = home()
+    estate = home("demo", variable="COOPCTL_DEMO")
     if chosen.where:
         print(estate)
         return 0

@@ -65,24 +65,34 @@ def up(
 
 @dev.command(epilog="Example: coopctl dev target rice-processing")
 @click.argument("name", shell_complete=completion.cooperatives)
+@click.option("--empty", is_flag=True, help="Delete database and bucket first, after asking: to go there once more.")
+@options.yes
 @options.events
 @options.estate
 @options.output
-def target(*, name: str, events: bool, estate_path: Path | None, output: str) -> None:
+def target(*, name: str, empty: bool, yes: bool, events: bool, estate_path: Path | None, output: str) -> None:
     """Get the target's servers ready for the data store of cooperative NAME, and write the migration there.
 
     Made is what a cooperative makes on its own servers before it moves: the database, the bucket, and an identity with
     the access key of its applications. The document is migrations/NAME-target.yaml; one that exists stays as it is.
+    After a rollback the target keeps its copy, and nothing is copied over it: --empty takes it away. It is refused
+    while the data store is there or on its way.
     """
     import os
 
     from cli import wiring
     from cli.views import dev as view
+    from cli.views.confirm import ask
     from cli.views.telling import teller
-    from provisioner.operations.target_readying import ready_target
+    from provisioner.operations.target_readying import empty_target, ready_target, require_unused
 
+    estate = wiring.open_estate(estate_path)
+    if empty:
+        require_unused(estate, name)
+        ask(view.empty_question(name), yes=yes, events=events)
+        empty_target(estate, name, environment=os.environ)
     ready = ready_target(
-        wiring.open_estate(estate_path),
+        estate,
         name,
         toolchain=wiring.open_toolchain(),
         environment=os.environ,

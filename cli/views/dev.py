@@ -102,6 +102,13 @@ def question(estate: Path, doomed: Sequence[str]) -> str:
     )
 
 
+def empty_question(cooperative: str) -> str:
+    """What is asked before the target is emptied."""
+    return (
+        f"This destroys what the target holds of {cooperative}: its database, and its bucket with every version. Go on?"
+    )
+
+
 def _state(process: ProcessState) -> str:
     if process.ready:
         return "running"

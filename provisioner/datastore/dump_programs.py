@@ -20,6 +20,7 @@ from provisioner.errors import CoopctlError, NotFound
 CHUNK_BYTES = 1 << 16
 DEBIAN_FOLDER = Path("/usr/lib/postgresql")
 LAST_WORDS_BYTES = 2000
+_TIMEOUT_SINCE = 17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +45,32 @@ class Program:
 
 
 def find_tools(*, server_version: int, search_path: str) -> PostgresTools:
-    """Find client programs of at least the server's major version: on ``search_path``, else where Debian puts them.
+    """Find client programs for a server of this major version: on ``search_path``, or where Debian puts them.
 
-    Raises NotFound if there are none, naming the package.
+    The nearest version that is not older is taken, the first in the order of search if there are several of it. Raises
+    NotFound if there are none, naming the package.
     """
+    found: dict[int, PostgresTools] = {}
     for folder in (*map(Path, filter(None, search_path.split(os.pathsep))), *_debian_folders()):
         tools = PostgresTools(pg_dump=folder / "pg_dump", pg_restore=folder / "pg_restore")
-        if tools.pg_dump.is_file() and tools.pg_restore.is_file() and _major(tools.pg_dump) >= server_version:
-            return tools
+        if tools.pg_dump.is_file() and tools.pg_restore.is_file():
+            found.setdefault(_major(tools.pg_dump), tools)
+    fitting = [version for version in found if fits(version, server_version=server_version)]
+    if fitting:
+        return found[min(fitting)]
     raise NotFound(
         f"there is no pg_dump for PostgreSQL {server_version} on this machine",
+        why=f"there is that of version {max(found)}, which does not fit" if found else None,
         hint=f"install the package postgresql-client-{server_version}",
     )
+
+
+def fits(version: int, *, server_version: int) -> bool:
+    """Pure: whether client programs of ``version`` dump from a server and restore into it.
+
+    pg_restore sets a parameter that servers do not know before 17 (PostgreSQL 17, release notes, transaction_timeout).
+    """
+    return version >= server_version and (version < _TIMEOUT_SINCE or server_version >= _TIMEOUT_SINCE)
 
 
 def piped(dump: Program, restore: Program, *, stopping: Stopping) -> Iterator[bytes]:

@@ -74,9 +74,15 @@ def retire_bucket(clients: Clients, name: str, *, mark: Mark, delete_data: bool)
     if not delete_data and any(size is not None for _, _, size in versions(clients, name)):
         mark_bucket(clients, name, mark=replace(mark, retained=True))
         return Fate.RETAINED
-    _empty(clients, name)
-    unless(ABSENT, clients.s3.delete_bucket, Bucket=name)
+    delete_bucket(clients, name)
     return Fate.DROPPED
+
+
+def delete_bucket(clients: Clients, name: str) -> None:
+    """Delete a bucket, whosever it is, with every version, delete marker and unfinished upload. Idempotent."""
+    if unless(ABSENT, clients.s3.head_bucket, Bucket=name) is not None:
+        _empty(clients, name)
+        unless(ABSENT, clients.s3.delete_bucket, Bucket=name)
 
 
 def read_usage(clients: Clients, name: str) -> BucketUsage | None:

@@ -14,7 +14,8 @@ from psycopg import sql
 
 from provisioner.datastore.credentials import AccessKey, Secret, resolve_secret
 from provisioner.datastore.objects import ObjectsAccess
-from provisioner.datastore.objects_clients import code_of, open_s3, translating
+from provisioner.datastore.objects_buckets import delete_bucket
+from provisioner.datastore.objects_clients import code_of, open_clients, open_s3, translating
 from provisioner.datastore.postgres import PostgresAccess
 from provisioner.datastore.postgres_connection import connect, scalar
 from provisioner.descriptor.platform import SecretReference
@@ -47,6 +48,19 @@ def make_store(store: TargetStore, *, servers: TargetServers, weed: Path, enviro
     _make_bucket(store.bucket, access=_objects(servers), environment=environment)
     master_port = servers.endpoints.objects_master
     let_in(store.identity, key=store.key, bucket=store.bucket, master_port=master_port, weed=weed)
+
+
+def empty_store(store: TargetStore, *, servers: TargetServers, environment: Mapping[str, str]) -> None:
+    """Delete the database and the bucket with every version; who is connected is cut off. Idempotent.
+
+    Raises Unreachable where the servers do not run, and CoopctlError for what they refuse.
+    """
+    with connect(_postgres(servers), environment=environment) as connection:
+        gone = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(store.database))
+        connection.execute(gone)
+    clients = open_clients(_objects(servers), environment=environment)
+    with translating(clients.access):
+        delete_bucket(clients, store.bucket)
 
 
 def dsn(store: TargetStore, *, servers: TargetServers, environment: Mapping[str, str]) -> Secret:

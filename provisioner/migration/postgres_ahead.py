@@ -13,7 +13,7 @@ from provisioner.datastore.postgres_connection import Connection
 from provisioner.errors import VerificationFailed
 from provisioner.migration.postgres_changes import Touched, forget_changes, read_touched
 from provisioner.migration.postgres_following import nudge
-from provisioner.migration.postgres_report import SHOWN_IN_ERROR
+from provisioner.migration.postgres_report import SHOWN_IN_ERROR, VerificationReport
 from provisioner.migration.postgres_verification import Comparison, rehearse_changed
 
 MOST_PASSES = 8
@@ -21,11 +21,11 @@ MOST_PASSES = 8
 FEW_ROWS = 200
 
 
-def compare_ahead(source: Connection, comparison: Comparison) -> tuple[int, ...]:
+def compare_ahead(source: Connection, comparison: Comparison, *, publication: str) -> tuple[int, ...]:
     """Compare in passes, after a clean rehearsal and before the fence; gives how many rows each pass had to look at.
 
-    The watch slot has remembered since that rehearsal began. Raises VerificationFailed, naming what differs, and what
-    the comparison's ``catch_up`` raises; nobody was kept out.
+    The watch slot has remembered what is in ``publication`` since that rehearsal began. Raises VerificationFailed,
+    naming what differs, and what the comparison's ``catch_up`` raises; nobody was kept out.
     """
     names, catch_up = comparison.names, comparison.catch_up
     if catch_up is None:
@@ -33,9 +33,9 @@ def compare_ahead(source: Connection, comparison: Comparison) -> tuple[int, ...]
     passes: list[int] = []
     while len(passes) < MOST_PASSES:
         until = nudge(source)
-        touched = read_touched(source, slot=names.watch_slot, publication=names.publication, tables=comparison.tables)
+        touched = read_touched(source, slot=names.watch_slot, publication=publication, tables=comparison.tables)
         catch_up()
-        _require_clean(comparison, touched)
+        require_same(rehearse_changed(comparison, touched))
         forget_changes(source, slot=names.watch_slot, until=until)
         passes.append(rows_to_read(comparison, touched))
         if is_enough(passes):
@@ -54,8 +54,8 @@ def is_enough(passes: list[int]) -> bool:
     return passes[-1] <= FEW_ROWS or (len(passes) > 1 and passes[-1] * 2 > passes[-2])
 
 
-def _require_clean(comparison: Comparison, touched: Touched) -> None:
-    report = rehearse_changed(comparison, touched)
+def require_same(report: VerificationReport) -> None:
+    """Raise VerificationFailed if anything differs: of a rehearsal, which proves nothing."""
     if not report.clean:
         raise VerificationFailed(
             "the target does not hold what the source holds", why="; ".join(report.differences[:SHOWN_IN_ERROR])

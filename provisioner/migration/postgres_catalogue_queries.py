@@ -140,10 +140,12 @@ _PUBLICATION = f"""
 _STATISTICS = f"""
     SELECT {_identity("pg_statistic_ext", "s.oid")}, pg_get_statisticsobjdef(s.oid)
     FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE {_OWN_SCHEMA}"""
+# Chosen without their names: the server's own comments are thousands, and to name an object takes its time.
 _COMMENT = f"""
     SELECT o.type || ' ' || o.identity, d.description FROM pg_description d
     CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) o
-    WHERE (d.objoid >= {FIRST_OWN_OID} OR (d.classoid = 'pg_namespace'::regclass AND o.identity = 'public'))
+    WHERE (d.objoid >= {FIRST_OWN_OID}
+           OR (d.classoid = 'pg_namespace'::regclass AND d.objoid = to_regnamespace('public')))
       AND o.schema IS DISTINCT FROM '{MIGRATION_SCHEMA}'
       AND o.identity <> '{MIGRATION_SCHEMA}'
       AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = d.classoid AND x.objid = d.objoid AND x.deptype = 'e')

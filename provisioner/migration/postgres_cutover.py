@@ -319,7 +319,8 @@ def _compare_ahead(work: Cutover, comparison: Comparison, source: Connection) ->
         with session(work.copy.source) as publisher, session(work.copy.target) as subscriber:
             drain(publisher, subscriber, slot=work.names.slot, timeout_seconds=work.drain_seconds)
 
-    compare_ahead(source, replace(work.rehearsal(catch_up), idle=comparison.idle))
+    ahead = replace(work.rehearsal(catch_up), idle=comparison.idle)
+    compare_ahead(source, ahead, publication=work.names.publication)
 
 
 def _proved(

@@ -211,8 +211,10 @@ def drain(publisher: Connection, subscriber: Connection, *, slot: str, timeout_s
                 hint="nothing was switched; see the target's log, and try again when its lag is small",
             )
         if time.monotonic() - flushed > FLUSH_SECONDS:
-            # A subscriber confirms what its own server has flushed, which takes it its time unless somebody asks.
+            # A subscriber confirms what its own server has flushed, which takes it its time unless somebody asks; and
+            # it looks at that only when something arrives, else five times a second (wal_writer_delay).
             nudge(subscriber)
+            nudge(publisher)
             flushed = time.monotonic()
         time.sleep(LOOK_SECONDS)
 

@@ -154,16 +154,18 @@ def _round(relay: Relay, publisher: Connection, subscriber: Connection) -> Relay
         return None
     facts = {table.name: table for table in relay.tables}
     with subscriber.transaction():
-        for one in fresh:
-            _apply(subscriber, one, facts=facts)
+        _apply(subscriber, [change for one in fresh for change in one.changes], facts=facts)
         _note(subscriber, relay.slot, max(read[-1].end, done))
     _advance(publisher, slot=relay.slot, until=lsn_text(read[-1].end))
     return Relayed(transactions=len(fresh), changes=sum(len(one.changes) for one in fresh), until=read[-1].end)
 
 
-def _apply(subscriber: Connection, one: Transaction, *, facts: Mapping[TableName, TableFacts]) -> None:
+def _apply(
+    subscriber: Connection, changes: Sequence[RowChange | Truncation], *, facts: Mapping[TableName, TableFacts]
+) -> None:
+    """All of a round at once: to wait for each transaction would take longer than to apply it."""
     with subscriber.pipeline():
-        sent = [(change, subscriber.execute(*statement(change, facts=facts))) for change in one.changes]
+        sent = [(change, subscriber.execute(*statement(change, facts=facts))) for change in changes]
     for change, cursor in sent:
         if isinstance(change, RowChange) and cursor.rowcount != 1:
             raise CoopctlError(

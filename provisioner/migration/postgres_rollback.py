@@ -4,7 +4,9 @@
 replica identities go; the fence is lifted if it was closed. As if nothing had been.
 
 ``return_to_source``, after it: the target is fenced, its last writes are drained to the source, what no stream carries
-goes back, both are verified, and the source is opened again. The same proof is asked for as for the switch.
+goes back, both are verified, and the source is opened again. The same proof is asked for as for the switch. Where
+``look_back`` has compared everything before, while people worked, a slot on the target remembers what they wrote since,
+and only that is compared behind the fence.
 
 ``rehearse_return`` shows meanwhile, and disturbs nobody, that the source still holds what the target holds.
 
@@ -18,8 +20,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 
+import psycopg
+
 from provisioner.datastore.postgres_connection import Connection, rows
 from provisioner.errors import Unreachable
+from provisioner.migration.postgres_ahead import compare_ahead, require_same
+from provisioner.migration.postgres_changes import read_touched, remember_changes
 from provisioner.migration.postgres_copying import CopyWork
 from provisioner.migration.postgres_cutover import Cutover, carry_rest, carry_tables
 from provisioner.migration.postgres_fence import Fence, close_fence, lift_fence, plan_fence
@@ -28,7 +34,13 @@ from provisioner.migration.postgres_relay import drop_relay_role, relay_all
 from provisioner.migration.postgres_report import VerificationReport, require_verified
 from provisioner.migration.postgres_sides import Clients, session
 from provisioner.migration.postgres_snapshot import drop_slot
-from provisioner.migration.postgres_verification import Comparison, rehearse_verification, verify_everything
+from provisioner.migration.postgres_verification import (
+    Comparison,
+    at_hand,
+    rehearse_verification,
+    verify_changed,
+    verify_everything,
+)
 from provisioner.naming import is_replication_name
 
 # Of one server: what is left of migrations, and where it is. Subscriptions of all databases are seen from any.
@@ -74,24 +86,44 @@ def return_to_source(
     ``reverse_clients`` are client programs with the services the other way round; ``record`` gets the target's fence
     before it is closed. Raises FenceOpen, TimedOut or VerificationFailed; then the target is open again.
     """
-    report = prove_return(work, reverse_clients=reverse_clients, record=record)
+    rehearsed = look_back(work)
+    report = prove_return(work, reverse_clients=reverse_clients, record=record, rehearsed=rehearsed)
     complete_return(work, fence=fence)
     return report
 
 
-def prove_return(work: Cutover, *, reverse_clients: Clients, record: Callable[[Fence], None]) -> VerificationReport:
+def prove_return(
+    work: Cutover,
+    *,
+    reverse_clients: Clients,
+    record: Callable[[Fence], None],
+    rehearsed: bool = False,
+    lap: Callable[[str], None] = lambda _: None,
+) -> VerificationReport:
     """Bring everything back behind a fence of the target, and verify it: then `complete_return` may open the source.
 
-    The target stays fenced, unless this raises.
+    ``rehearsed`` says that `look_back` was right before; ``lap`` is told the name of each step that has ended. The
+    target stays fenced, unless this raises.
     """
-    with session(work.copy.source) as source, session(work.copy.target) as target:
+    with (
+        session(work.copy.source) as source,
+        session(work.copy.target) as target,
+        at_hand(_reversed_comparison(work)) as comparison,
+    ):
+        if rehearsed:
+            ahead = replace(comparison, tables=work.streamed, catch_up=_relaying(work))
+            compare_ahead(target, ahead, publication=work.names.reverse_publication)
         closed = plan_fence(target, work.copy.source_facts.role_names)
         record(closed)
         try:
             close_fence(target, closed, timeout_seconds=work.fence_seconds)
+            lap("fence")
             _drain_back(work, source, target)
+            lap("drain")
             _carry_back(_reversed(work, clients=reverse_clients), target, source)
-            verified = require_verified(verify_everything(_reversed_comparison(work)))
+            lap("rest")
+            verified = require_verified(_verification(work, comparison, target, rehearsed=rehearsed))
+            lap("verification")
         except BaseException:
             with session(work.copy.target) as again:
                 lift_fence(again, closed)
@@ -105,15 +137,53 @@ def rehearse_return(work: Cutover) -> VerificationReport:
     Nothing is fenced. The relay's role must be there with the password of ``work``. Sequences, large objects and tables
     that no stream carries are left for the way back itself. Raises what the relay raises.
     """
+    return _rehearsed(work).turned
+
+
+def look_back(work: Cutover) -> bool:
+    """Compare as `rehearse_return` does, and let the target remember what is written from now on. Idempotent.
+
+    False, and nothing was compared, where all goes back behind the fence or the target's server has no slot left.
+    Raises VerificationFailed, and what the relay raises; nobody was kept out.
+    """
+    if not work.online or work.target_as_seen is not None:
+        return False
+    with session(work.copy.target) as target:
+        drop_slot(target, work.names.watch_slot)
+        try:
+            remember_changes(target, work.names.watch_slot)
+        except psycopg.errors.ConfigurationLimitExceeded:
+            return False
+        try:
+            require_same(_rehearsed(work))
+        except BaseException:
+            drop_slot(target, work.names.watch_slot)
+            raise
+    return True
+
+
+def _rehearsed(work: Cutover) -> VerificationReport:
+    comparison = replace(_reversed_comparison(work), tables=work.streamed, catch_up=_relaying(work))
+    return rehearse_verification(comparison)
+
+
+def _relaying(work: Cutover) -> Callable[[], None]:
+    """Brings all back that was written so far. One reader of the slot at a time; tables are compared by several."""
     relaying = Lock()
 
     def catch_up() -> None:
-        # One reader of the slot at a time; tables are compared by several.
         with relaying:
             relay_all(work.relay)
 
-    comparison = replace(_reversed_comparison(work), tables=work.streamed, catch_up=catch_up)
-    return rehearse_verification(comparison).turned
+    return catch_up
+
+
+def _verification(work: Cutover, comparison: Comparison, target: Connection, *, rehearsed: bool) -> VerificationReport:
+    if not rehearsed:
+        return verify_everything(comparison)
+    names = work.names
+    since = read_touched(target, slot=names.watch_slot, publication=names.reverse_publication, tables=work.streamed)
+    return verify_changed(comparison, since, whole=work.fenced)
 
 
 def complete_return(work: Cutover, *, fence: Fence) -> None:
@@ -150,6 +220,7 @@ def finalise(work: Cutover) -> None:
 def end_reverse(work: Cutover, source: Connection, target: Connection) -> None:
     """Take the reverse stream away on both sides. Idempotent."""
     unsubscribe(source, work.reverse)
+    drop_slot(target, work.names.watch_slot)
     unpublish(target, work.reverse)
     drop_relay_role(source, names=work.names)
 

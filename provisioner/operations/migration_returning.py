@@ -3,7 +3,8 @@
 Before the switch: fences are lifted, and everything of the migration is taken away, as `abort` does.
 
 After it:
-1. What was written on the target since is brought back while people work, so that little is left for the outage.
+1. What was written on the target since is brought back and compared while people work, so that little is left for the
+   outage: a slot on the target remembers what they write from then on.
 2. The record says that the data store moves; pods may reach the platform's servers again. Objects: the target's bucket
    is fenced, the last pass back made, everything compared.
 3. Rows: the target is fenced, drained, compared with the source. That is recorded: from then on there is one way only.
@@ -28,7 +29,7 @@ from provisioner.migration.objects_verification import Verifying
 from provisioner.migration.postgres_fence import Fence, lift_fence
 from provisioner.migration.postgres_following import read_lag
 from provisioner.migration.postgres_relay import Relayed, make_relay_role, relay_all
-from provisioner.migration.postgres_rollback import complete_return, prove_return
+from provisioner.migration.postgres_rollback import complete_return, look_back, prove_return
 from provisioner.migration.postgres_sides import session
 from provisioner.migration.redaction import Json
 from provisioner.operations.migration_cutting import back_until
@@ -44,9 +45,10 @@ from provisioner.operations.migration_moving import Moving, moved
 from provisioner.operations.migration_run import Report
 from provisioner.operations.migration_site import MigrationSite
 
-RELAY, OBJECTS_BACK, PROVEN, OPEN_SOURCE, LEAD_HOME, SETTLE = (
+RELAY, OBJECTS_BACK, LOOK_BACK, PROVEN, OPEN_SOURCE, LEAD_HOME, SETTLE = (
     "relay",
     "objects-back",
+    "look-back",
     "verify-return",
     "open-source",
     "lead-services-home",
@@ -166,7 +168,10 @@ def _returned(moving: Moving) -> RolledBack:
         _open_target_again(moving)
         bring_rows_back(moving)
         bring_objects_back(moving)
-        outage = _proven(moving)
+        with moving.run.step(Phase.ROLLBACK, LOOK_BACK) as result:
+            rehearsed = look_back(moving.cutover)
+            result["compared"] = rehearsed
+        outage = _proven(moving, rehearsed=rehearsed)
     begun = time.monotonic()
     fence = recorded_fence(moving.run.written.current, SOURCE_FENCE)
     _open_source(moving, fence=fence)
@@ -225,15 +230,18 @@ def bring_objects_back(moving: Moving) -> PassReport:
     return last
 
 
-def _proven(moving: Moving) -> float:
+def _proven(moving: Moving, *, rehearsed: bool) -> float:
     """Behind fences of both parts everything is home; gives the seconds since the rows' fence."""
     run, tenancy = moving.run, moving.tenancy
     tenancy.widen(tenancy.home)
-    begun = [time.monotonic()]
+    begun, timings = [time.monotonic()], dict[str, Json]()
 
     def record(fence: Fence) -> None:
         record_fence(run, TARGET_FENCE, fence)
         begun[0] = time.monotonic()
+
+    def lap(step: str) -> None:
+        timings[step] = round(time.monotonic() - begun[0], 3)
 
     try:
         tenancy.note(moving.now(), moved=True, moving=True)
@@ -241,8 +249,10 @@ def _proven(moving: Moving) -> float:
         bring_objects_back(moving)
         objects = _compared(moving)
         with run.step(Phase.ROLLBACK, PROVEN) as result:
-            found = prove_return(moving.cutover, reverse_clients=moving.back, record=record)
-            result["objects"], result["postgres"] = objects, found.summary()
+            found = prove_return(
+                moving.cutover, reverse_clients=moving.back, record=record, rehearsed=rehearsed, lap=lap
+            )
+            result["objects"], result["postgres"], result["timings"] = objects, found.summary(), timings
     except BaseException:
         with suppress(CoopctlError):
             stay_at_target(moving)

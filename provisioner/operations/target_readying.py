@@ -1,7 +1,8 @@
 """Gets the embedded target ready for a cooperative's data store, and writes the migration that leads there.
 
 It plays the cooperative's administrator, who has to do the same on servers of the cooperative's own
-(docs/how-to/move-a-data-store.md, "Get the applications ready").
+(docs/how-to/move-a-data-store.md, "Get the applications ready"). After a rollback the target keeps its copy: it is
+emptied before the data store goes there again.
 """
 
 from collections.abc import Mapping
@@ -9,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.cluster.objects import open_cluster
+from provisioner.datastore.records import open_records
 from provisioner.descriptor.estate import Estate
-from provisioner.descriptor.loading import load_estate
+from provisioner.descriptor.loading import load_estate, load_platform
 from provisioner.embedded import platform
 from provisioner.embedded.private_files import write_if_changed
 from provisioner.embedded.process import Report
 from provisioner.embedded.target import TargetServers
-from provisioner.embedded.target_store import REGION, TargetStore, dsn, make_store, objects_url
-from provisioner.errors import UsageError
+from provisioner.embedded.target_store import REGION, TargetStore, dsn, empty_store, make_store, objects_url
+from provisioner.errors import PlanRefused, UsageError
+from provisioner.migration.journal import journal_file, read
 from provisioner.naming import CooperativeName, tenant_names
 from provisioner.operations.migration_tenancy import application_key
+from provisioner.operations.store_places import read_place
 
 _WEED = "weed"
 _DOCUMENT = """\
@@ -61,20 +65,12 @@ def ready_target(
 
     Raises UsageError where there is no target, NotFound for a cooperative that is not described or not applied.
     """
-    servers = _running(estate)
-    described, _ = load_estate(estate, names=[cooperative])
-    names = tenant_names(CooperativeName(cooperative), cluster=described.cluster.id)
-    store = TargetStore(
-        database=names.database,
-        bucket=names.bucket,
-        identity=names.objects_identity,
-        key=application_key(names, cluster=open_cluster(described)),
-    )
+    servers, store = _running(estate), _store(estate, cooperative)
     weed = toolchain.ensure([_WEED], report=report)[_WEED]
     make_store(store, servers=servers, weed=weed, environment=environment)
     secret = servers.files.root / "secrets" / f"{cooperative}.dsn"
     write_if_changed(secret, dsn(store, servers=servers, environment=environment).reveal())
-    migration = f"{cooperative}-target"
+    migration = migration_name(cooperative)
     document = estate.migrations / f"{migration}.yaml"
     written = not document.exists()
     if written:
@@ -101,6 +97,47 @@ def ready_target(
         database=store.database,
         bucket=store.bucket,
         identity=store.identity,
+    )
+
+
+def empty_target(estate: Estate, cooperative: str, *, environment: Mapping[str, str]) -> None:
+    """Delete what an earlier migration of ``cooperative`` has left on the embedded target. Idempotent.
+
+    Raises PlanRefused while the data store is there or a migration is open, and what `ready_target` raises.
+    """
+    servers, store = _running(estate), _store(estate, cooperative)
+    require_unused(estate, cooperative)
+    empty_store(store, servers=servers, environment=environment)
+
+
+def require_unused(estate: Estate, cooperative: str) -> None:
+    """Raise PlanRefused unless the data store of ``cooperative`` is at the platform, and stays there for now."""
+    state = load_platform(estate).state
+    place = read_place(open_records(state.url, credentials_file=state.credentials_file), cooperative)
+    if place is not None and (place.moved or place.moving):
+        raise PlanRefused(
+            f"the data store of {cooperative} is at the target, or on its way",
+            hint=f"`coopctl migrate rollback {place.migration}` brings it home",
+        )
+    name = migration_name(cooperative)
+    written = read(journal_file(estate.local, name))
+    if written is not None and any(run.open for run in written.runs):
+        raise PlanRefused(f"{name} is under way", hint=f"`coopctl migrate abort {name}` gives it up")
+
+
+def migration_name(cooperative: str) -> str:
+    """What the migration to the embedded target is called."""
+    return f"{cooperative}-target"
+
+
+def _store(estate: Estate, cooperative: str) -> TargetStore:
+    described, _ = load_estate(estate, names=[cooperative])
+    names = tenant_names(CooperativeName(cooperative), cluster=described.cluster.id)
+    return TargetStore(
+        database=names.database,
+        bucket=names.bucket,
+        identity=names.objects_identity,
+        key=application_key(names, cluster=open_cluster(described)),
     )
 
 

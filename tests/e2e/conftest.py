@@ -45,12 +45,12 @@ class DemoRun:
         return self
 
 
-def run_demo(estate: Path, *arguments: str, path: str | None = None) -> DemoRun:
-    """Run the demo as `make demo` does, its estate in ``estate``; ``path`` stands for PATH."""
-    environment = {**os.environ, "COOPCTL_DEMO": str(estate)}
+def run_demo(estate: Path, *arguments: str, path: str | None = None, module: str = "examples.demo") -> DemoRun:
+    """Run a demo as `make demo` does, its estate in ``estate``; ``path`` stands for PATH."""
+    environment = {**os.environ, "COOPCTL_DEMO": str(estate), "COOPCTL_DEMO_MIGRATION": str(estate)}
     began, worked = time.monotonic(), _processor_seconds()
     done = subprocess.run(
-        [sys.executable, "-m", "examples.demo", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={**environment, "PATH": path} if path is not None else environment,
         capture_output=True,

