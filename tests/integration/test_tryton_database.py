@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from examples.tryton_client import TrytonClient, TrytonRefused
 from provisioner.catalogue import load_catalogue
 from provisioner.datastore.credentials import Secret
 from provisioner.plan.resources import RoleKind
 from tests.conftest import Servers
 from tests.data_stores import Tenant, make_data_store, new_tenant, postgres_of, session
-from tests.tryton import TrytonClient, TrytonFiles, TrytonRefused, unpacked_image
+from tests.tryton import TrytonFiles, unpacked_image
 from tests.unit.plan.builders import CHARTS
 
 pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=300)]
