@@ -7,7 +7,7 @@
    its own application role and as its neighbour's, its bucket with its own identity and with its neighbour's.
 4. Its first user logs in with the first password and saves a party, which PostgreSQL then holds; the neighbour's
    ledger runs beside it and knows nothing of that. Where a cooperative has chosen no ledger, this is left away.
-5. It ends with the addresses of all solutions and the first logins.
+5. It ends with the addresses of all solutions and the first login.
 
 Where nodes are simulated no pod really runs: what needs one is left out, and it says why.
 
@@ -370,8 +370,9 @@ def main(arguments: list[str]) -> int:
     print("\nA look from all sides:")
     no_pods = why_no_pods(estate)
     verdicts = [show(look, no_pods=no_pods) for look in (*looks(estate), *ledger_looks(estate))]
-    run("first-login", COOPERATIVE, estate=estate)
-    show_addresses(estate)
+    if no_pods is None:
+        run("first-login", COOPERATIVE, estate=estate)
+        show_addresses(estate)
     print("\n" + summary(verdicts, seconds=time.monotonic() - began, estate=estate))
     return 1 if Verdict.FAILED in verdicts else 0
 
