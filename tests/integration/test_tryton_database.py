@@ -17,7 +17,7 @@ from tests.data_stores import Tenant, make_data_store, new_tenant, postgres_of, 
 from tests.tryton import TrytonFiles, unpacked_image
 from tests.unit.plan.builders import CHARTS
 
-pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=300)]
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=300), pytest.mark.timeout(7200)]
 
 # What runs in one server, on the tables of one database.
 CATALOGUE = load_catalogue(CHARTS)
