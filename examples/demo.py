@@ -1,11 +1,15 @@
-"""The demo (`make demo`): the pilot cooperative rice-processing, from its descriptor to a page in its pod.
+"""The demo (`make demo`): the pilot cooperative rice-processing, from its descriptor to a login in its ledger.
 
 1. The pilot estate is copied to a folder of its own, so that this checkout stays as it is.
-2. The embedded platform is started, the portal's image is built and pushed, and two cooperatives are applied, after
+2. The embedded platform is started, the solutions' images are built and pushed, and two cooperatives are applied, after
    the platform's own stack. Every step is a coopctl command that is shown; each may be repeated.
 3. The tenant is looked at from all sides: its parts, its page through the ingress and from its pod, its database as
    its own application role and as its neighbour's, its bucket with its own identity and with its neighbour's.
-   Where nodes are simulated no pod really runs: what needs one is left out, and it says why.
+4. Its first user logs in with the first password and saves a party, which PostgreSQL then holds; the neighbour's
+   ledger runs beside it and knows nothing of that. Where a cooperative has chosen no ledger, this is left away.
+5. It ends with the addresses of all solutions and the first login.
+
+Where nodes are simulated no pod really runs: what needs one is left out, and it says why.
 
 Cut off anywhere, the same command goes on. A second run changes nothing.
 """
@@ -23,7 +27,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from examples import solutions
 from examples.pilot_estate import (
     COOPERATIVE,
     DemoFailed,
@@ -35,10 +41,13 @@ from examples.pilot_estate import (
     run,
     why_no_pods,
 )
+from examples.solutions import Login
+from examples.tryton_client import TrytonRefused
 from provisioner.descriptor.endpoints import embedded_files, read_endpoints
 
 NEIGHBOUR = "plastics"
 QUESTION = "SELECT current_user || ' in ' || current_database()"
+PARTIES = "SELECT count(*) || ' x ' || name FROM party_party WHERE name = '{}' GROUP BY name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +90,50 @@ def looks(estate: Path) -> list[Look]:
     ]
 
 
+def ledger_looks(estate: Path) -> list[Look]:
+    """What the demo shows of the ledger and of what runs in its server; nothing if it is not chosen."""
+    chosen = running(COOPERATIVE, estate=estate)
+    if "ledger" not in chosen:
+        return []
+    [ledger], [other] = (solutions.first_logins(name, estate=estate) for name in (COOPERATIVE, NEIGHBOUR))
+    store = credentials(COOPERATIVE, estate=estate)
+    kinds = {name: kind for name, kind in solutions.KINDS.items() if name in chosen}
+    seen: list[tuple[str, Callable[[], str]]] = [
+        ("the ledger's web client is served", lambda: f"{ledger.url} -> {_title(ledger.client.page())}"),
+        ("the neighbour's first password opens nothing", lambda: refused(lambda: _let_in(ledger, with_that_of=other))),
+        ("the first user logs in with the first password", lambda: _let_in(ledger, with_that_of=ledger)),
+        (f"the ledger's server runs {', '.join(kinds)}", lambda: f"records: {solutions.count_records(ledger, kinds)}"),
+        ("a party that is saved is in PostgreSQL", lambda: _party_in_database(ledger, store=store, estate=estate)),
+        ("the neighbour's ledger runs beside it, without that party", lambda: _party_at_neighbour(other)),
+    ]
+    return [Look(claim=claim, see=see, needs_pods=True) for claim, see in seen]
+
+
+def running(cooperative: str, *, estate: Path) -> dict[str, str]:
+    """The addresses of the cooperative's solutions, by their names."""
+    return solutions.addresses(cooperative, estate=estate)
+
+
+def _let_in(login: Login, *, with_that_of: Login) -> str:
+    Login(solution=login.solution, url=login.url, user=login.user, password=with_that_of.password).session()
+    return f"{login.user} is in at {login.url}"
+
+
+def _party_in_database(ledger: Login, *, store: Mapping[str, str], estate: Path) -> str:
+    name = solutions.save_party(ledger)
+    return query(store, database=store, estate=estate, question=PARTIES.format(name))
+
+
+def _party_at_neighbour(other: Login) -> str:
+    found = solutions.count_parties(other, solutions.PARTY)
+    if found:
+        raise DemoFailed(f"{other.url} has the party {solutions.PARTY} too")
+    return f"{other.url} -> {found} x {solutions.PARTY}"
+
+
 def page_through_ingress(estate: Path) -> str:
     """Fetch the portal's page under its host name, as a member company's browser does."""
-    ingress = _networking(estate).list_namespaced_ingress(f"{COOPERATIVE}-apps").items[0]
+    ingress = _networking(estate).read_namespaced_ingress("portal", f"{COOPERATIVE}-apps")
     host = ingress.spec.rules[0].host
     port = read_endpoints(embedded_files(estate)).ingress_http
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": host})
@@ -97,7 +147,8 @@ def page_from_pod(estate: Path) -> str:
     from kubernetes.client import ApiException
 
     core = core_api(estate)
-    pods = core.list_namespaced_pod(f"{COOPERATIVE}-apps", field_selector="status.phase=Running").items
+    portals = {"label_selector": "app.kubernetes.io/name=portal", "field_selector": "status.phase=Running"}
+    pods = core.list_namespaced_pod(f"{COOPERATIVE}-apps", **portals).items
     if not pods:
         raise DemoFailed("no pod of the portal runs")
     pod = pods[0]
@@ -109,8 +160,8 @@ def page_from_pod(estate: Path) -> str:
     return f"pod {pod.metadata.name} -> {_title(page)}"
 
 
-def query(identity: Mapping[str, str], *, database: Mapping[str, str], estate: Path) -> str:
-    """Ask PostgreSQL who is connected where, as the role of ``identity`` in the database of ``database``.
+def query(identity: Mapping[str, str], *, database: Mapping[str, str], estate: Path, question: str = QUESTION) -> str:
+    """Ask PostgreSQL (by default who is connected where) as the role of ``identity`` in the database of ``database``.
 
     Raises PermissionError if the server does not let that role in, DemoFailed for any other failure.
     """
@@ -120,15 +171,15 @@ def query(identity: Mapping[str, str], *, database: Mapping[str, str], estate: P
     psql = shutil.which("psql")
     ask = _ask_with_psql(psql) if psql else _ask_with_psycopg
     try:
-        return ask(connection, identity["PGPASSWORD"])
+        return ask(connection, identity["PGPASSWORD"], question)
     except DemoFailed as error:
         if "permission denied" in str(error):
             raise PermissionError(str(error)) from error
         raise
 
 
-def _ask_with_psql(psql: str) -> Callable[[str, str], str]:
-    def ask(connection: str, password: str) -> str:
+def _ask_with_psql(psql: str) -> Callable[[str, str, str], str]:
+    def ask(connection: str, password: str, question: str) -> str:
         command = [
             psql,
             "--no-psqlrc",
@@ -136,7 +187,7 @@ def _ask_with_psql(psql: str) -> Callable[[str, str], str]:
             "--tuples-only",
             "--no-align",
             "--command",
-            QUESTION,
+            question,
             connection,
         ]
         # A file that only its owner reads: other users of the machine see arguments.
@@ -152,13 +203,13 @@ def _ask_with_psql(psql: str) -> Callable[[str, str], str]:
     return ask
 
 
-def _ask_with_psycopg(connection: str, password: str) -> str:
+def _ask_with_psycopg(connection: str, password: str, question: str) -> str:
     """The same question where psql is not installed: psycopg is a library of coopctl's own."""
     import psycopg
 
     try:
         with psycopg.connect(connection, password=password) as session:
-            row = session.execute(QUESTION).fetchone()
+            row = session.execute(question.encode()).fetchone()
     except psycopg.Error as error:
         raise DemoFailed(str(error).splitlines()[0]) from error
     return f"{row[0] if row else ''} (psql is not on PATH: asked with psycopg)"
@@ -213,7 +264,7 @@ def _verdict(look: Look, *, no_pods: str | None) -> tuple[Verdict, str]:
         return Verdict.LEFT_OUT, no_pods
     try:
         return Verdict.HOLDS, look.see()
-    except (DemoFailed, OSError) as error:
+    except (DemoFailed, TrytonRefused, OSError) as error:
         return Verdict.FAILED, str(error)
 
 
@@ -224,6 +275,17 @@ def summary(verdicts: list[Verdict], *, seconds: float, estate: Path) -> str:
     claims = f"{looked_at.count(Verdict.HOLDS)} of {len(looked_at)} claims hold"
     apart = f", {left_out} are left out" if left_out else ""
     return f"{claims}{apart}; {seconds:.0f} s. The estate: {estate}"
+
+
+def show_addresses(estate: Path) -> None:
+    """Where a browser finds the two cooperatives' solutions."""
+    found = {name: running(name, estate=estate) for name in (COOPERATIVE, NEIGHBOUR)}
+    hosts = sorted({str(urlsplit(url).hostname) for urls in found.values() for url in urls.values()})
+    print("\nFor a browser on this machine (the line below in /etc/hosts):")
+    for cooperative, urls in found.items():
+        for solution, url in urls.items():
+            print(f"  {cooperative:16} {solution:12} {url}")
+    print(f"  127.0.0.1 {' '.join(hosts)}")
 
 
 def _title(page: str) -> str:
@@ -254,7 +316,10 @@ def main(arguments: list[str]) -> int:
     run("status", COOPERATIVE, estate=estate)
     print("\nA look from all sides:")
     no_pods = why_no_pods(estate)
-    verdicts = [show(look, no_pods=no_pods) for look in looks(estate)]
+    verdicts = [show(look, no_pods=no_pods) for look in (*looks(estate), *ledger_looks(estate))]
+    if no_pods is None:
+        run("first-login", COOPERATIVE, estate=estate)
+        show_addresses(estate)
     print("\n" + summary(verdicts, seconds=time.monotonic() - began, estate=estate))
     return 1 if Verdict.FAILED in verdicts else 0
 

@@ -1,20 +1,16 @@
 """Runs the Tryton server, or a program of it, from its image's files; needs neither root nor a container."""
 
-import base64
 import json
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from cli.wiring import image_cache
+from examples.tryton_client import TrytonClient
 from provisioner.catalogue import load_catalogue
 from provisioner.catalogue.images.building import build
 from provisioner.catalogue.images.definition import read_definition
@@ -25,54 +21,7 @@ from provisioner.operations.preparing import TablePreparation
 from tests.unit.plan.builders import CHARTS
 
 START_SECONDS = 300
-ANSWER_SECONDS = 60
 PROGRAM_SECONDS = 540
-
-
-class TrytonRefused(Exception):
-    """The server answered a call with an error."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrytonClient:
-    """The server at ``url``; ``host`` is the name under which an ingress knows it."""
-
-    url: str
-    database: str
-    host: str = ""
-
-    def page(self) -> str:
-        """The web client's first page."""
-        return self._answer("")
-
-    def call(self, method: str, *parameters: Any, session: str | None = None) -> Any:
-        """Call a method and give its result; raises TrytonRefused with the server's error, OSError without answer."""
-        headers = {"Content-Type": "application/json"}
-        if session:
-            headers["Authorization"] = f"Session {base64.b64encode(session.encode()).decode()}"
-        body = json.dumps({"id": 1, "method": method, "params": parameters}).encode()
-        answer = json.loads(self._answer(f"{self.database}/", body=body, headers=headers))
-        if "error" in answer:
-            raise TrytonRefused(f"{method}: {answer['error']}")
-        return answer["result"]
-
-    def login(self, user: str, password: str) -> str | None:
-        """A session's name, or None if the password is not right."""
-        try:
-            number, key = self.call("common.db.login", user, {"password": password}, "en")
-        except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.UNAUTHORIZED:
-                raise
-            return None
-        return f"{user}:{number}:{key}"
-
-    def _answer(self, path: str, *, body: bytes | None = None, headers: dict[str, str] | None = None) -> str:
-        named = {"Host": self.host} if self.host else {}
-        request = urllib.request.Request(self.url + path, body, {**named, **(headers or {})})  # noqa: S310 - http
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=ANSWER_SECONDS) as answer:
-            text: str = answer.read().decode()
-            return text
 
 
 def shipped_image(folder: Path) -> "TrytonFiles":

@@ -26,10 +26,20 @@ def show_estate(folder: Path, *, made: Sequence[Path], output: str) -> None:
 def show_cooperative(name: str, *, made: Sequence[Path], output: str) -> None:
     """Say which files describe the new cooperative, and what comes next."""
     if output == "json":
-        json_view.write("NewCooperative", {"name": name, "files": [str(file) for file in made]})
+        json_view.write("NewCooperative", cooperative_document(name, made=made))
         return
-    _write([f"made the cooperative {name}:", *(f"  {file}" for file in made)])
+    tell_made(name, made=made)
     sys.stderr.write(f"Next: list its members in members/{name}.csv, then coopctl plan {name}.\n")
+
+
+def cooperative_document(name: str, *, made: Sequence[Path]) -> dict[str, Any]:
+    """The JSON form of a new cooperative."""
+    return {"name": name, "files": [str(file) for file in made]}
+
+
+def tell_made(name: str, *, made: Sequence[Path]) -> None:
+    """Say which files describe the new cooperative."""
+    _write([f"made the cooperative {name}:", *(f"  {file}" for file in made)])
 
 
 def show_valid(found: EstateCheck, *, output: str) -> None:

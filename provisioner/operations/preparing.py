@@ -1,19 +1,23 @@
 """Makes tables for an image: its own programs fill a scratch database for each set of modules, which is written down.
 
 1. A set whose tables were made from the same packages, modules, program and PostgreSQL is taken from the cache.
-2. For the others a scratch server is started. Modules that come with charts are laid into the image's unpacked files
-   for the sets that have them, as pods mount them, and for no others: the server lists every module that it finds.
+2. For the others a scratch server is started, and as many are made at a time as there are processors. Modules that
+   come with charts are laid, as pods mount them, into a copy of the image's unpacked files for the one set that has
+   them, and for no others: the server lists every module that it finds.
 3. The image's program makes the tables and takes out of them what differs from run to run; the script is written and
-   kept at once, so that a build that is cut off goes on with the next set.
+   kept at once, so that a build that is cut off goes on with the next set. One that fails lets the others end.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.catalogue import Catalogue
@@ -69,24 +73,47 @@ class TablePreparation:
         }
         missing = {one: file for one, file in files.items() if not file.is_file()}
         if missing:
+            for one in missing:
+                report(f"preparing the tables of {one.name}, which takes some minutes")
             with scratch_postgres(record=cache / RECORD) as server:
-                for one, file in missing.items():
-                    report(f"preparing the tables of {one.name}, which takes some minutes")
-                    script = _made(one, program=definition.tables, root=root, server=server)
-                    fresh = file.with_suffix(".new")
-                    fresh.write_bytes(script)
-                    fresh.rename(file)
+                _make_all(missing, program=definition.tables, root=root, server=server)
         return tuple(PreparedTables(tables=one, script=file.read_bytes()) for one, file in files.items())
+
+
+def _make_all(files: Mapping[TableSet, Path], *, program: TableProgram, root: ImageRoot, server: ScratchServer) -> None:
+    """Make the scripts, several at a time, and keep each when it is there; raises the first failure at the end."""
+    failures = []
+    workers = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="tables")
+    try:
+        work = {
+            workers.submit(_made, one, program=program, root=root, server=server): file for one, file in files.items()
+        }
+        for done in as_completed(work):
+            if failure := done.exception():
+                failures.append(failure)
+            else:
+                _keep(work[done], script=done.result())
+    finally:
+        # Not waited for: the server ends now, and with it what still fills its databases.
+        workers.shutdown(wait=False, cancel_futures=True)
+    if failures:
+        raise failures[0]
+
+
+def _keep(file: Path, *, script: bytes) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.write_bytes(script)
+    fresh.rename(file)
 
 
 def _made(one: TableSet, *, program: TableProgram, root: ImageRoot, server: ScratchServer) -> bytes:
     database = one.name.replace("-", "_")
     server.create_database(database)
     reached = {"PGHOST": str(server.sockets), "PGUSER": server.user, "PGDATABASE": database}
-    with _laid(one, into=root.root / program.modules):
+    with _root_of(one, root=root, modules=program.modules) as own:
         done = subprocess.run(
-            root.python(program.source, *one.modules),
-            env=root.environment({**reached, **_SAME_EVERY_TIME}),
+            own.python(program.source, *one.modules),
+            env=own.environment({**reached, **_SAME_EVERY_TIME}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROGRAM_SECONDS,
@@ -101,16 +128,19 @@ def _made(one: TableSet, *, program: TableProgram, root: ImageRoot, server: Scra
 
 
 @contextmanager
-def _laid(one: TableSet, *, into: Path) -> Iterator[None]:
-    """The set's own modules among those of the image while the block runs."""
-    places = {module: into / module.name for module in one.own}
-    try:
-        for module, place in places.items():
+def _root_of(one: TableSet, *, root: ImageRoot, modules: str) -> Iterator[ImageRoot]:
+    """The image's files as the set's pods have them; those of a set with modules of its own are links to ``root``'s."""
+    if not one.own:
+        yield root
+        return
+    with tempfile.TemporaryDirectory(dir=root.root.parent, prefix="root-", ignore_cleanup_errors=True) as folder:
+        own = replace(root, root=Path(folder) / "root")
+        # The programs write nothing there, so files may be shared.
+        shutil.copytree(root.root, own.root, symlinks=True, copy_function=os.link)
+        for module in one.own:
+            place = own.root / modules / module.name
             shutil.copytree(module.folder, place, ignore=shutil.ignore_patterns("__pycache__"))
-        yield
-    finally:
-        for place in places.values():
-            shutil.rmtree(place, ignore_errors=True)
+        yield own
 
 
 def _how(program: TableProgram) -> str:

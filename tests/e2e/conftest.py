@@ -2,11 +2,10 @@
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ from tests.integration.node.conftest import probe
 from tests.machine_traces import Traces, traces
 from tests.network_namespace import NetworkNamespace, new_network_namespace
 from tests.outside_world import network_behind_the_host
-from tests.running_estate import COOPCTL, RunningEstate
+from tests.portal_pilots import build_images, copy_portal_pilots
+from tests.running_estate import RunningEstate
 
 __all__ = ["probe"]  # a fixture, used by its name
 ROOT = Path(__file__).parents[2]
@@ -88,12 +88,17 @@ def network() -> NetworkNamespace:
 
 
 @contextmanager
-def demo_in(network: NetworkNamespace, *, toolchain: Toolchain) -> Iterator[Demo]:
-    """Run the demo for the first time inside ``network``, with a world behind it; take all of it away afterwards."""
+def demo_in(
+    network: NetworkNamespace, *, toolchain: Toolchain, pilots: Callable[[Path], Path] = copy_portal_pilots
+) -> Iterator[Demo]:
+    """Run the demo for the first time inside ``network``, with a world behind it; take all of it away afterwards.
+
+    Its estate is the copy that ``pilots`` makes: by default one whose cooperatives have chosen the portal alone.
+    """
     toolchain.ensure(toolchain.names, report=print)
     with open_temporary_folder() as folder:
-        fetch_packages(folder / "images")
-        root = folder / "데모 estate"
+        build_images(pilots(folder / "images"))
+        root = pilots(folder / "데모 estate")
         try:
             with network.inside(), network_behind_the_host():
                 before = traces(root)
@@ -101,12 +106,6 @@ def demo_in(network: NetworkNamespace, *, toolchain: Toolchain) -> Iterator[Demo
         finally:
             with network.inside():
                 platform.down(Estate(root=root), delete=True, report=print)
-
-
-def fetch_packages(folder: Path) -> None:
-    """Build the images once with the machine's network: inside a namespace of its own there is none, nor need be."""
-    shutil.copytree(ROOT / "examples" / "pilot", folder, ignore=shutil.ignore_patterns(".coopctl"))
-    subprocess.run([COOPCTL, "images", "build", "--used", "--estate", folder], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

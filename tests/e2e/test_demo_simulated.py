@@ -11,15 +11,16 @@ from provisioner.descriptor.estate import Estate
 from provisioner.embedded import platform
 from tests.conftest import open_temporary_folder
 from tests.e2e.conftest import run_demo
+from tests.portal_pilots import copy_portal_pilots
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long(seconds=60)]
 
 
 @pytest.fixture(scope="module")
 def estate() -> Iterator[Path]:
-    """Where the demo makes its estate; what it started is taken away."""
+    """The demo's estate, its cooperatives with the portal alone; what it started is taken away."""
     with open_temporary_folder() as folder:
-        yield folder / "데모 estate"
+        yield copy_portal_pilots(folder / "데모 estate")
         platform.down(Estate(root=folder / "데모 estate"), delete=True, report=print)
 
 

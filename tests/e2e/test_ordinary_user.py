@@ -36,7 +36,10 @@ def _estate(user: OrdinaryUser) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(user: OrdinaryUser) -> subprocess.CompletedProcess[str]:
-    """The demo, run by the user."""
+    """The demo, run by the user; the cooperatives have the portal alone, as nobody has Tryton's image in a cache."""
+    estate = f"from tests.portal_pilots import *; copy_portal_pilots(Path({str(_estate(user))!r}))"
+    copied = user.run(user.python, "-c", estate)
+    assert copied.returncode == 0, copied.stderr
     return user.run(user.python, "-m", "examples.demo")
 
 

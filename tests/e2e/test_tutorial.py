@@ -13,8 +13,8 @@ import pytest
 from provisioner.descriptor.estate import Estate
 from provisioner.embedded import platform
 from tests.conftest import open_temporary_folder
-from tests.e2e.conftest import fetch_packages
 from tests.network_namespace import NetworkNamespace
+from tests.portal_pilots import build_images, copy_portal_pilots
 
 pytestmark = pytest.mark.node
 PAGES = Path(__file__).parents[2] / "docs" / "tutorials"
@@ -35,7 +35,7 @@ ASKING = (
 def estate(network: NetworkNamespace) -> Iterator[Path]:
     """The folder that stands for the tutorial's, where a real node is possible; what was started is taken away."""
     with open_temporary_folder() as folder:
-        fetch_packages(folder / "images")
+        build_images(copy_portal_pilots(folder / "images"))
         with network.inside():
             yield folder / "estate"
             platform.down(Estate(root=folder / "estate"), delete=True, report=lambda _: None)

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.__main__ import BENCHMARKS, PAGE
+from tests.conftest import open_temporary_folder
+from tests.network_namespace import new_network_namespace
+from tests.portal_pilots import build_images, copy_pilots
 
 ROOT = Path(__file__).parents[2]
 MARKS = {
@@ -19,6 +23,8 @@ MARKS = {
     "verify": [pytest.mark.servers],
     "objects": [pytest.mark.servers, pytest.mark.long(seconds=25)],
     "tenant": [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=60)],
+    # Most of it goes by where the Tryton server's image was never built.
+    "onboarding": [pytest.mark.node, pytest.mark.long(seconds=600), pytest.mark.timeout(7200)],
 }
 
 
@@ -27,6 +33,20 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def where_it_runs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A network namespace for a benchmark with a real node, whose images were built outside; else here."""
+    if request.node.get_closest_marker("node") is None:
+        yield
+        return
+    network = new_network_namespace()
+    with open_temporary_folder() as folder:
+        build_images(copy_pilots(folder / "images"))
+    with network.inside():
+        yield
+
+
+@pytest.mark.usefixtures("where_it_runs")
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name]) for name in BENCHMARKS])
 def test_a_benchmark_run_small_says_what_it_measured_and_writes_no_page(name: str) -> None:
     page = PAGE.read_bytes()

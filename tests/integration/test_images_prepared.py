@@ -18,9 +18,9 @@ from tests.unit.plan.builders import CHARTS
 pytestmark = pytest.mark.servers
 # A table for each module; a module that comes with a chart must lie where the server looks for it.
 PROGRAM = """
-import pathlib, sys
+import os, pathlib, sys
 import psycopg
-own = pathlib.Path(__file__).parent / "root" / "modules"
+own = pathlib.Path(os.environ["ROOT"]) / "modules"
 with psycopg.connect("") as connection:
     for module in sys.argv[1:]:
         connection.execute(f'CREATE TABLE "{module}" (id serial PRIMARY KEY)')
@@ -37,8 +37,8 @@ class ThisPython(ImageRoot):
         return [sys.executable, *map(str, arguments)]
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """The environment."""
-        return dict(more)
+        """The environment, in which the program finds its root."""
+        return {**more, "ROOT": str(self.root)}
 
 
 @dataclass(frozen=True, kw_only=True)

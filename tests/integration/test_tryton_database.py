@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from examples.tryton_client import TrytonClient, TrytonRefused
 from provisioner.catalogue import load_catalogue
 from provisioner.datastore.credentials import Secret
 from provisioner.plan.resources import RoleKind
 from tests.conftest import Servers
 from tests.data_stores import Tenant, make_data_store, new_tenant, postgres_of, session
-from tests.tryton import TrytonClient, TrytonFiles, TrytonRefused, unpacked_image
+from tests.tryton import TrytonFiles, unpacked_image
 from tests.unit.plan.builders import CHARTS
 
-pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=300)]
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=300), pytest.mark.timeout(7200)]
 
 # What runs in one server, on the tables of one database.
 CATALOGUE = load_catalogue(CHARTS)

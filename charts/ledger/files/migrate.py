@@ -1,6 +1,7 @@
 """Brings the tables to the wanted modules, as the role that owns them.
 
-1. Take a lock in the database, so that two Jobs never migrate at once; the lock goes with the session.
+1. Take a lock in the database, so that two Jobs never migrate at once; the lock goes with the session. The first
+   connection is tried for a while: a new pod's network policies let nothing out until they are in force.
 2. A database without tables gets those that the image holds for these modules, or for most of them, in one transaction:
    all of it is there afterwards, or nothing.
 3. Else, and for modules that are still missing, let Tryton make or change the tables. Cut off in the middle, the next
@@ -17,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import prepared
 import psycopg2
@@ -29,6 +31,7 @@ OWN = dict(one.split("=", 1) for one in os.environ["COOPCTL_OWN_MODULES"].split(
 FIRST_USER = os.environ["COOPCTL_FIRST_USER"]
 DATABASE = os.environ["PGDATABASE"]
 
+CONNECT_SECONDS = 60
 LOCK = "SELECT pg_advisory_lock(hashtext('coopctl migration'))"
 MARKS = """
     CREATE TABLE IF NOT EXISTS coopctl_migrations (
@@ -46,6 +49,21 @@ def first_password() -> str:
     key = os.environ["PGPASSWORD"].encode()
     digest = hmac.new(key, LOGIN.encode(), hashlib.sha256).digest()
     return base64.b32encode(digest[:15]).decode().lower()
+
+
+def connected() -> psycopg2.extensions.connection:
+    """The first connection, as soon as there is one; each reason for waiting is said once."""
+    deadline, said = time.monotonic() + CONNECT_SECONDS, ""
+    while True:
+        try:
+            return psycopg2.connect("")
+        except psycopg2.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise
+            if (reason := str(error).strip()) != said:
+                print(f"waiting: {reason}", flush=True)
+                said = reason
+            time.sleep(0.5)
 
 
 def admin(*arguments: str, password: str) -> None:
@@ -108,7 +126,7 @@ def migrate(cursor: psycopg2.extensions.cursor) -> None:
 
 def main() -> None:
     """Migrate once."""
-    connection = psycopg2.connect("")
+    connection = connected()
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(LOCK)

@@ -14,10 +14,10 @@ from provisioner.naming import TenantNames, is_member_role, member_role_prefix
 from tests.integration.engine.completeness import names_of
 from tests.integration.engine.conftest import CliEstate
 from tests.integration.engine.snapshots import Snapshot, changed, settled_snapshot
+from tests.portal_pilots import copy_portal_pilots
 from tests.unit.plan import builders
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
-PILOT = Path(__file__).parents[3] / "examples" / "pilot"
 LEAVING = "publishing"
 # Kinds of which every cooperative has at least one; a snapshot holds all kinds that the cluster knows.
 KINDS = {
@@ -40,10 +40,11 @@ KINDS = {
 
 
 @pytest.fixture
-def pilots(cli_estate: CliEstate) -> CliEstate:
-    """The pilot estate on the test's servers."""
-    shutil.copytree(PILOT / "cooperatives", cli_estate.root / "cooperatives")
-    shutil.copytree(PILOT / "members", cli_estate.root / "members")
+def pilots(cli_estate: CliEstate, tmp_path: Path) -> CliEstate:
+    """The pilots on the test's servers, with the portal alone: nothing here runs the ledger's migration."""
+    copied = copy_portal_pilots(tmp_path / "pilots")
+    for part in ("cooperatives", "members"):
+        shutil.copytree(copied / part, cli_estate.root / part)
     identity = x25519.Identity.generate()
     dumps = f"  dumps: {{location: dumps, recipient: {identity.to_public()}}}\n"
     cli_estate.write(platform_extra=dumps)

@@ -1,22 +1,18 @@
 """`coopctl images build --used` builds what the estate's cooperatives have chosen, and coopctl's own, and no more."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from cli import main, wiring
 from provisioner.errors import ExitCode
-
-PILOT = Path("examples/pilot")
+from tests.portal_pilots import copy_portal_pilots
 
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
-    """The pilot estate: its cooperatives have chosen the portal alone."""
-    folder = tmp_path / "협동조합 estate"
-    shutil.copytree(PILOT, folder, ignore=shutil.ignore_patterns(".coopctl", "images.lock"))
-    return folder
+    """The pilot estate, its cooperatives with the portal alone."""
+    return copy_portal_pilots(tmp_path / "협동조합 estate")
 
 
 def used(folder: Path) -> tuple[str, ...]:

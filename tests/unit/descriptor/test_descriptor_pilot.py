@@ -14,6 +14,7 @@ from provisioner.descriptor.nodes import compose
 from tests.unit.descriptor.worlds import PILOT
 
 ESTATE = Estate(root=PILOT)
+CATALOGUE = frozenset({"portal", "ledger", "trade", "lot-tracing", "gas-delivery", "plating-orders"})
 FILES = sorted(PILOT.glob("cooperatives/*.yaml"))
 
 
@@ -24,7 +25,7 @@ def _data(text: str) -> Any:
 
 
 def test_the_seven_pilots_have_nineteen_hundred_members_of_small_firms() -> None:
-    platform, cooperatives = load_estate(ESTATE, catalogue_names={"portal", "ledger", "trade", "lot-tracing"})
+    platform, cooperatives = load_estate(ESTATE, catalogue_names=CATALOGUE)
     assert [cooperative.name for cooperative in cooperatives] == [
         "jangrim-plating",
         "lp-gas",
@@ -40,6 +41,14 @@ def test_the_seven_pilots_have_nineteen_hundred_members_of_small_firms() -> None
     assert sizes[950] == 8
     assert 12 <= sum(sizes) / 1900 <= 14
     assert platform.help_desk.phone == "000-0000-0000"
+
+
+def test_each_pilot_has_the_template_of_its_trade_and_the_solutions_that_it_proposes() -> None:
+    for file in FILES:
+        spec = _data(file.read_text(encoding="utf-8"))["spec"]
+        template = PILOT.parents[1] / "tenant_templates" / spec["template"] / "template.yaml"
+        proposing = _data(template.read_text(encoding="utf-8"))["spec"]
+        assert [one["name"] for one in spec["solutions"]] == proposing["solutions"], file.stem
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.stem))

@@ -1,6 +1,7 @@
 """Who logs in first: derived as the migration Job derives it."""
 
 import base64
+import itertools
 import runpy
 import sys
 from collections.abc import Mapping
@@ -44,16 +45,45 @@ def plan_with_ledger() -> CooperativePlan:
     )
 
 
-def test_the_password_is_the_one_that_the_migration_job_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+def migration_program(monkeypatch: pytest.MonkeyPatch, *, psycopg2: object) -> dict[str, Any]:
+    """The names of the Job's program, which is given ``psycopg2``."""
     program = {"COOPCTL_RELEASE": "r", "COOPCTL_MODULES": "party", "COOPCTL_OWN_MODULES": ""}
     environment = {**program, "PGDATABASE": "d", "PGPASSWORD": "a-key", "COOPCTL_FIRST_USER": "admin"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    # The library for PostgreSQL is in the image alone, what loads tables beside the program; neither is called here.
-    for name in ("psycopg2", "psycopg2.extensions", "prepared"):
+    for name in ("psycopg2.extensions", "prepared"):
         monkeypatch.setitem(sys.modules, name, MagicMock())
+    monkeypatch.setitem(sys.modules, "psycopg2", psycopg2)
+    return runpy.run_path(str(PROGRAM))
 
-    job = runpy.run_path(str(PROGRAM))["first_password"]()
+
+def test_the_migration_waits_for_its_first_connection_and_says_why_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new pod is let out when its network policies are in force, and not before."""
+    attempts = iter([OSError("no way out"), OSError("no way out"), "a connection"])
+    psycopg2 = MagicMock(OperationalError=OSError)
+    psycopg2.connect.side_effect = attempts
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    assert migration_program(monkeypatch, psycopg2=psycopg2)["connected"]() == "a connection"
+
+    assert capsys.readouterr().out == "waiting: no way out\n"
+
+
+def test_a_migration_that_never_gets_through_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    psycopg2 = MagicMock(OperationalError=OSError)
+    psycopg2.connect.side_effect = OSError("no way out")
+    clock = itertools.count(step=20.0)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+
+    with pytest.raises(OSError, match="no way out"):
+        migration_program(monkeypatch, psycopg2=psycopg2)["connected"]()
+
+
+def test_the_password_is_the_one_that_the_migration_job_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = migration_program(monkeypatch, psycopg2=MagicMock())["first_password"]()
 
     assert derived_password(Secret("a-key"), user="admin").reveal() == job
     assert derived_password(Secret("another"), user="admin").reveal() != job

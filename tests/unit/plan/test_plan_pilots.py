@@ -85,13 +85,31 @@ def test_the_portal_fits_into_the_limits_of_a_container(pilots: Pilots, name: st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_replicas_and_a_rollout_fit_into_the_quota(platform: Platform, pilots: Pilots, name: str) -> None:
-    (chart,) = [
+    charts = [
         resource
         for resource in pilot_plan(pilots[name], platform=platform).resources
         if isinstance(resource, SolutionChart)
     ]
-    assert chart.values["coopctl"]["twoReplicas"]
-    assert pilots[name].apps_budget.pods >= 3
+    servers = [chart for chart in charts if chart.values["images"]]
+    assert sorted(server.solution for server in servers) == ["ledger", "portal"]
+    for chart in charts:
+        assert chart.values["coopctl"]["twoReplicas"]
+    # Two of each, and one more of each while it is rolled out.
+    assert pilots[name].apps_budget.pods >= 3 * len(servers)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_ledger_and_its_migration_fit_into_the_quota_and_the_limits(pilots: Pilots, name: str) -> None:
+    values = yaml.safe_load((builders.CHARTS / "ledger" / "values.yaml").read_text())
+    limits, apps = pilots[name].container_limits, pilots[name].apps_budget
+    for one in (values["resources"], values["migration"]["resources"]):
+        requested, limited = (millicores(one[side]["cpu"]) for side in ("requests", "limits"))
+        memory = [int(one[side]["memory"].removesuffix("Mi")) * builders.MIB for side in ("requests", "limits")]
+        assert limits.min_cpu_millis <= requested
+        assert limited <= min(limits.max_cpu_millis, requested * limits.max_limit_request_ratio_cpu)
+        assert memory[1] <= min(limits.max_memory_bytes, memory[0] * limits.max_limit_request_ratio_memory)
+    three = 3 * millicores(values["resources"]["limits"]["cpu"])
+    assert three <= apps.limits_cpu_millis
 
 
 def test_no_two_pilots_share_a_name_in_the_world(platform: Platform, pilots: Pilots) -> None:
@@ -111,7 +129,8 @@ def test_another_contact_changes_the_solutions_alone(platform: Platform, pilots:
     pairs = zip(
         pilot_plan(before, platform=platform).resources, pilot_plan(after, platform=platform).resources, strict=True
     )
-    assert [old.key for old, new in pairs if old != new] == ["solution-portal"]
+    changed = {old.key for old, new in pairs if old != new}
+    assert changed == {f"solution-{choice.name}" for choice in before.solutions}
 
 
 def test_another_size_changes_bounds_and_shares_and_replaces_nothing(
