@@ -18,8 +18,9 @@ from provisioner.descriptor.estate import Estate
 from provisioner.embedded import platform
 from provisioner.toolchain import Toolchain
 from tests.conftest import open_temporary_folder
-from tests.e2e.conftest import DemoRun, fetch_packages, run_demo
+from tests.e2e.conftest import DemoRun, run_demo
 from tests.network_namespace import NetworkNamespace
+from tests.portal_pilots import build_images, copy_pilots, copy_portal_pilots
 
 MODULE = "examples.demo_migration"
 # With the machine's cores shared between tests.
@@ -57,14 +58,14 @@ def assert_promises_are_kept(run: DemoRun) -> None:
 
 
 @pytest.mark.node
-@pytest.mark.long(seconds=240)
-@pytest.mark.timeout(1800)
-def test_an_application_in_a_pod_goes_to_18_and_back_and_there_for_good(
+@pytest.mark.long(seconds=600)
+@pytest.mark.timeout(7200)
+def test_a_cooperative_with_its_solutions_and_an_application_in_a_pod_goes_to_18_and_back_and_there_for_good(
     network: NetworkNamespace, toolchain: Toolchain
 ) -> None:
     toolchain.ensure(toolchain.names, report=print)
     with open_temporary_folder() as folder:
-        fetch_packages(folder / "images")
+        build_images(copy_pilots(folder / "images"))
         build_image(cache=image_cache())
     with network.inside(), estate_in_a_folder() as estate:
         run = run_demo(estate, module=MODULE)
@@ -77,7 +78,7 @@ def test_an_application_in_a_pod_goes_to_18_and_back_and_there_for_good(
 @pytest.mark.timeout(1800)
 def test_where_nodes_are_simulated_the_application_follows_the_endpoints_and_it_says_so() -> None:
     with estate_in_a_folder() as estate:
-        run = run_demo(estate, "--node", "simulated", module=MODULE)
+        run = run_demo(copy_portal_pilots(estate), "--node", "simulated", module=MODULE)
     assert_promises_are_kept(run)
     assert "# no pod really runs: the node is simulated, because it was asked for" in run.stdout
     assert "since no pod runs, by what the EndpointSlice postgres of rice-processing-data says" in run.stdout
