@@ -26,6 +26,7 @@ from tests.unit.plan import builders
 from tests.unit.plan.pilots import NAMES, load_pilots, pilot_plan
 
 pytestmark = pytest.mark.long(seconds=240)
+SECRETS_AS_FILES = "CKV_K8S_35 "
 REQUIREMENTS = builders.ROOT / "requirements" / "checkov.txt"
 
 
@@ -87,13 +88,18 @@ def plans() -> dict[str, StackPlan]:
     }
 
 
+def unaccepted(failed: Sequence[str]) -> list[str]:
+    """What failed but for the one check that docs/explanation/threat-model.md answers for: the ledger's variables."""
+    return [one for one in failed if not (one.startswith(SECRETS_AS_FILES) and "ledger" in one.rpartition(": ")[2])]
+
+
 def test_no_check_fails_on_any_pilot_or_the_platform(
     checkov: Path, plans: dict[str, StackPlan], tmp_path: Path
 ) -> None:
     for name, plan in plans.items():
         write(tmp_path, name, rendered(plan))
     failed, passed = failed_and_passed(checkov, tmp_path)
-    assert failed == []
+    assert unaccepted(failed) == []
     assert passed > 100 * len(NAMES), "the manifests were not read"
 
 
@@ -104,4 +110,4 @@ def test_a_weakened_pod_is_found(checkov: Path, plans: dict[str, StackPlan], tmp
     deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
     write(tmp_path, "weakened", made)
     failed, _ = failed_and_passed(checkov, tmp_path)
-    assert [one.partition(" ")[0] for one in failed] == ["CKV_K8S_20"]
+    assert [one.partition(" ")[0] for one in unaccepted(failed)] == ["CKV_K8S_20"]
