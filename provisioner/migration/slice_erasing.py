@@ -5,7 +5,8 @@
 3. Rows of others that refer to them are counted. They refuse the erasure, or, where somebody asked for it, refer to
    nothing from now on.
 4. All other rows of the database, whosever, are summed up, with those references taken for nothing.
-5. The rows are deleted from all tables by one statement, so that the order of tables does not matter.
+5. The rows are deleted from all tables by one statement, so that the order of tables does not matter. The tenant's
+   triggers fire as for an application, also those that were put off until the commit.
 6. What is left is summed up again. The two sums of each table must be equal: only then it is committed.
 
 Whatever else happens in the database meanwhile is in neither sum: the snapshot does not show it. A row that somebody
@@ -13,6 +14,7 @@ changes at the same moment ends the transaction; nothing is erased, and the same
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -33,6 +35,14 @@ from provisioner.migration.slice_verification import TableSum, sum_of
 READ_ALL_SINCE = 140000
 SHOWN = 10
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
+# Where the database says so, else PostgreSQL's own default: what functions of the tenant's triggers are written for.
+_AS_APPLICATIONS = """
+    SELECT set_config('search_path', coalesce(
+        (SELECT substr(setting, length('search_path=') + 1) FROM pg_db_role_setting s, unnest(s.setconfig) AS setting
+         WHERE s.setrole = 0 AND starts_with(setting, 'search_path=')
+           AND s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())),
+        '"$user", public'), true)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +128,11 @@ def erase_rows(work: Erasing, *, committing: Callable[[ErasedRows], None]) -> Er
         referring = _count_referring(work, found)
         _require_free(referring, cut=work.cut_references, relations=work.facts)
         others = _others(work, found, severed=[key for key, count in referring.items() if count])
-        for key, count in referring.items():
-            if count:
-                connection.execute(_cut(work, found, key))
-        _delete(found)
+        with _as_applications(connection):
+            for key, count in referring.items():
+                if count:
+                    connection.execute(_cut(work, found, key))
+            _delete(found)
         _require_untouched(others, _left(work, found))
         proof = ErasedRows(
             tables=own,
@@ -264,6 +275,15 @@ def _cut(work: Erasing, found: Picked, key: ForeignKey) -> sql.Composed:
         _not_own(work, found, key.child),
         found.statements.referring(key),
     )
+
+
+@contextmanager
+def _as_applications(connection: Connection) -> Iterator[None]:
+    """Let triggers find what they name; those that were put off until the commit fire before the block ends."""
+    connection.execute(_AS_APPLICATIONS)
+    yield
+    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    connection.execute("SET LOCAL search_path = pg_catalog")
 
 
 def _delete(found: Picked) -> None:

@@ -106,7 +106,7 @@ def test_what_must_not_be_in_the_slice_is_found_and_copied_away(sharing: SliceWo
 
 def test_a_foreign_object_and_what_is_written_meanwhile_are_named(sharing: SliceWorld) -> None:
     sharing.ok("start")
-    sharing.target_bucket.put("scans/m-8/1.png", b"foreign")
+    foreign = sharing.target_bucket.put("scans/m-8/1.png", b"foreign")
     sharing.on_source("INSERT INTO bookings (firm, party) VALUES (7, 1)")
     sharing.bucket.put("scans/m-7/new.png", b"new")
     code, shown = sharing.found("verify")
@@ -115,7 +115,8 @@ def test_a_foreign_object_and_what_is_written_meanwhile_are_named(sharing: Slice
     assert "is missing on the target" in shown
     assert "scans/m-8/1.png (version 1): unexpected" in shown
     assert "scans/m-7/new.png (version 1): missing" in shown
-    sharing.target_bucket.delete("scans/m-8/1.png")
+    assert sharing.found("start")[0] == 3, "what somebody else has put there is not overwritten"
+    sharing.target_bucket.delete("scans/m-8/1.png", VersionId=foreign)
     sharing.ok("start")
     sharing.ok("verify")
 

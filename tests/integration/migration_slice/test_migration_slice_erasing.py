@@ -81,13 +81,20 @@ def test_the_member_s_rows_and_objects_go_and_all_others_are_as_they_were(sharin
     assert sharing.run("migrate", "erase", NAME, *ERASE)[0] == 6
 
 
-def test_a_deletion_that_would_reach_others_is_taken_back(sharing: SliceWorld) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "TRIGGER reach AFTER DELETE ON bookings FOR EACH STATEMENT",
+        "CONSTRAINT TRIGGER reach AFTER DELETE ON bookings DEFERRABLE INITIALLY DEFERRED FOR EACH ROW",
+    ],
+)
+def test_a_deletion_that_would_reach_others_is_taken_back(sharing: SliceWorld, kind: str) -> None:
     handed_over(sharing)
     sharing.on_source(
         "CREATE FUNCTION reach() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN UPDATE bookings SET size = ''small'' WHERE firm = 8; RETURN NULL; END';"
-        "CREATE TRIGGER reach AFTER DELETE ON bookings FOR EACH STATEMENT EXECUTE FUNCTION reach()"
+        " 'BEGIN UPDATE bookings SET size = ''small'' WHERE firm = 8; RETURN NULL; END'"
     )
+    sharing.on_source(f"CREATE {kind} EXECUTE FUNCTION reach()")
     others = sharing.on_source(OTHERS)
     code, said = sharing.run("migrate", "erase", NAME, *ERASE)[::2]
     assert (code, 'rows of others in "public"."bookings" would be changed' in said) == (11, True), said
