@@ -153,18 +153,21 @@ def test_an_exception_of_one_object_is_known_to_the_pack(
     maker: SiteMaker, tmp_path: Path, excepted: str, passes: bool
 ) -> None:
     cooperative = tenant("rice")
-    exception = PolicyException(
-        name="x",
-        rule="own-peers",
-        cooperative="rice",
-        object=ObjectReference(kind="NetworkPolicy", name=excepted),
-        who="somebody",
-        why="a test",
-        until=builders.TODAY,
-        source=Location(file=Path("exceptions/x.yaml")),
-    )
+    exceptions = [
+        PolicyException(
+            name=rule,
+            rule=rule,
+            cooperative="rice",
+            object=ObjectReference(kind="NetworkPolicy", name=excepted),
+            who="somebody",
+            why="a test",
+            until=builders.TODAY,
+            source=Location(file=Path("exceptions/x.yaml")),
+        )
+        for rule in ("own-peers", "chart-flows")
+    ]
     plan = with_chart(planned(maker, cooperative), chart(tmp_path, open=OPEN_POLICY))
-    engine = held(maker, cooperative, exception)
+    engine = held(maker, cooperative, *exceptions)
     if passes:
         assert previewed(maker, engine, plan).resources
     else:
