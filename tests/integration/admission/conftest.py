@@ -35,7 +35,7 @@ OTHER_TENANT = "plastics"
 MANAGER = "coopctl"
 # The API server reads policies anew once a second (policy_source.go, policyRefreshInterval).
 POLICIES_SECONDS = 20.0
-CONTROLLERS_SECONDS = 30.0
+CONTROLLERS_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import pytest
 from provisioner.catalogue import Catalogue
 from provisioner.catalogue.offer import Serving
 from tests.integration.node.conftest import ECHO_PORT, PROBE_PORT, NodeWorld, pod, policy, service, wait
+from tests.network_namespace import NetworkNamespace
 from tests.unit.plan import integrated
 
 pytestmark = [pytest.mark.node, pytest.mark.long(seconds=60)]
@@ -46,7 +47,7 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="module")
-def weighing(world: NodeWorld) -> Iterator[Weighing]:
+def weighing(world: NodeWorld, network: NetworkNamespace) -> Iterator[Weighing]:
     """Pods of solutions and of none, under the planned policies of their namespace."""
     world.namespace(NAMESPACE)
     labels = {name: {SOLUTION: solution} if solution else {} for name, solution in PODS.items()}
@@ -57,7 +58,8 @@ def weighing(world: NodeWorld) -> Iterator[Weighing]:
     world.apply(*integrated.policies(integrated.plan(catalogue=catalogue(), name=NAME)).values())
     wait(lambda: not made.connects("scales", "notes"), "the policies")
     yield made
-    world.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    with network.inside():
+        world.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def test_connections_are_opened_between_the_integrated_two_and_within_each_and_nowhere_else(
