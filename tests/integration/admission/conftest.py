@@ -107,6 +107,11 @@ class GuardedCluster:
         self.supervisor.stop(keep=[spec.name for spec in self.specs if spec.name != API_SERVER])
         self.supervisor.start([spec for spec in self.specs if spec.name in {"etcd", API_SERVER}])
 
+    def restart_controllers(self) -> None:
+        """Stop and start what is a client of the API server; it may not have outlived a restart of that."""
+        self.supervisor.stop(keep=["etcd", API_SERVER])
+        self.supervisor.start(self.specs)
+
 
 def until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
     """Wait until ``condition`` gives something true, and give it back."""

@@ -1,5 +1,7 @@
 """Guards hold from the first request: also of an API server that has just started."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.integration.admission.conftest import GuardedCluster, shown
@@ -15,6 +17,14 @@ BAD = (
 )
 
 
+@pytest.fixture
+def controllers_afterwards(guarded: GuardedCluster) -> Iterator[None]:
+    """Leave the cluster to other tests with controllers that work."""
+    yield
+    guarded.restart_controllers()
+
+
+@pytest.mark.usefixtures("controllers_afterwards")
 def test_a_bad_pod_is_refused_as_soon_as_the_api_server_is_ready(guarded: GuardedCluster) -> None:
     for change, refusal in BAD:
         bad = accepted.pod()
