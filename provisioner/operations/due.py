@@ -13,8 +13,8 @@ from provisioner.descriptor.cooperative import Afterwards, Cooperative
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.migration import DataStoreMigration, Window
 from provisioner.descriptor.platform import Platform
-from provisioner.migration import journal
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind, last_ended
+from provisioner.operations.migration_journals import read_journal
 
 REHEARSAL_AGE_MOST = timedelta(days=30)
 
@@ -153,7 +153,7 @@ def _due(
     now: datetime,
 ) -> DueCooperative:
     own = [one for one in migrations if one.cooperative == cooperative.name]
-    progress = {one.name: progress_of(one, _runs(estate, one.name)) for one in own}
+    progress = {one.name: progress_of(one, _runs(estate, platform, one.name)) for one in own}
     whole = [one.name for one in own if one.member is None]
     return DueCooperative(
         cooperative=cooperative,
@@ -163,8 +163,8 @@ def _due(
     )
 
 
-def _runs(estate: Estate, migration: str) -> tuple[Run, ...]:
-    record = journal.read(journal.journal_file(estate.local, migration))
+def _runs(estate: Estate, platform: Platform, migration: str) -> tuple[Run, ...]:
+    record = read_journal(estate, platform.state, migration)
     return record.runs if record else ()
 
 

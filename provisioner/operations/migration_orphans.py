@@ -23,7 +23,6 @@ from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_migrations, load_platform
 from provisioner.descriptor.migration import DataStoreMigration
 from provisioner.descriptor.platform import Platform
-from provisioner.migration import journal
 from provisioner.migration.journal_entries import Run, RunKind
 from provisioner.migration.objects_bucket import open_bucket
 from provisioner.migration.objects_fence import Fencing
@@ -36,6 +35,7 @@ from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import Side, session, side_of_access
 from provisioner.migration.postgres_snapshot import drop_slot
 from provisioner.naming import CooperativeName, CooperativeUid, replication_names, tenant_names
+from provisioner.operations.migration_journals import read_journal
 from provisioner.operations.store_places import read_place
 
 MAINTENANCE = "postgres"
@@ -142,7 +142,7 @@ def _known(estate: Estate, *, platform: Platform) -> tuple[dict[CooperativeUid, 
     for one in load_migrations(estate, platform=platform, cooperatives=()):
         uid = tenant_names(CooperativeName(one.cooperative), cluster=platform.cluster.id).uid
         known[uid] = one.cooperative
-        record = journal.read(journal.journal_file(estate.local, one.name))
+        record = read_journal(estate, platform.state, one.name)
         if record is not None and any(_holds(one, run) for run in record.runs):
             open_ones.add(uid)
     return known, frozenset(open_ones)
