@@ -1,7 +1,8 @@
 """Which support periods end when, what each cooperative chose, and what is missing before its data can go.
 
-Nothing is asked but the estate: its documents, and the migrations' journals on this machine. What no journal has
-recorded was never done, as far as anybody can prove. ``missing_for`` and what it uses are pure; ``due`` reads.
+Nothing is asked but the estate: its documents, and the migrations' journals on this machine or beside a state in a
+bucket. What no journal has recorded was never done, as far as anybody can prove. ``missing_for`` and what it uses are
+pure; ``due`` reads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 A machine that is gone leaves its slots behind, and an orphaned slot keeps WAL until the disk is full, for every tenant.
 Whose it is follows from its name: the mark of a cooperative. A migration that is under way on another machine, with a
-journal there, looks the same from here; so it is shown, and removed only when somebody says so.
+journal there alone, looks the same from here; so it is shown, and removed only when somebody says so.
 
 A fence that nobody lifted keeps a cooperative's applications out: where roles that log in may not, or the bucket's
 policy has a migration's refusal, and the record beside the state knows of no move.
