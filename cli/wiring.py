@@ -12,8 +12,8 @@ from provisioner.errors import NotFound
 
 if TYPE_CHECKING:
     from provisioner.catalogue import Catalogue
+    from provisioner.catalogue.images.estate_images import Own
     from provisioner.catalogue.images.prepared import Preparing
-    from provisioner.catalogue.images.programs import Program
     from provisioner.catalogue.rendering import RenderedManifest
     from provisioner.descriptor.cooperative import Cooperative
     from provisioner.descriptor.platform import Platform
@@ -128,7 +128,17 @@ def used_images(estate: Estate, *, catalogue: "Catalogue") -> tuple[str, ...]:
     _, cooperatives = load_estate(estate, catalogue_names=catalogue.names)
     solutions = {choice.name for cooperative in cooperatives for choice in cooperative.solutions}
     chosen = {image for name in solutions for image in catalogue.solutions[name].images}
-    return (*sorted(chosen), *(program.name for program in programs(report=lambda _: None)))
+    return (*sorted(chosen), *(one.name for one in programs(report=lambda _: None) if is_used(one, estate=estate)))
+
+
+def is_used(own: "Own", *, estate: Estate) -> bool:
+    """Whether anything in the estate runs an image of coopctl's own: coopctl, a migration with a state in a bucket."""
+    from provisioner.catalogue.images.coopctl_image import COOPCTL
+    from provisioner.datastore.shared_records import SCHEME
+
+    if own.name != COOPCTL:
+        return True
+    return any(estate.migrations.glob("*.yaml")) and open_platform(estate).state.url.startswith(SCHEME)
 
 
 def open_policing(
@@ -178,10 +188,12 @@ def image_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "coopctl" / "images"
 
 
-def programs(*, report: Callable[[str], None]) -> "tuple[Program, ...]":
-    """The programs of coopctl's own that become images beside the catalogue's: what a proof runs in pods."""
+def programs(*, report: Callable[[str], None]) -> "tuple[Own, ...]":
+    """What of coopctl's own becomes an image beside the catalogue's: what a proof runs in pods, and coopctl itself."""
+    from provisioner.catalogue.images.coopctl_image import CoopctlImage
     from provisioner.catalogue.images.programs import Program
     from provisioner.proof.probe_image import PROBE, REPOSITORY
+    from provisioner.toolchain.chain import shipped
 
     return (
         Program(
@@ -190,6 +202,7 @@ def programs(*, report: Callable[[str], None]) -> "tuple[Program, ...]":
             description="What `coopctl prove` runs in pods",
             find=lambda: open_toolchain().ensure((PROBE,), report=report)[PROBE],
         ),
+        CoopctlImage(requirements=shipped("requirements/runtime.txt")),
     )
 
 

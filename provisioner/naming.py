@@ -63,6 +63,8 @@ ANNOTATION_OPERATORS = f"{API_GROUP}/operators"
 ANNOTATION_SOLUTIONS = f"{API_GROUP}/solutions"
 ANNOTATION_EXCEPTIONS = f"{API_GROUP}/exceptions"
 
+# Cooperatives' names do not begin like this (RESERVED_PREFIXES).
+SYSTEM_NAMESPACE = "coopctl-system"
 PART_APPS = "apps"
 PART_DATA = "data"
 

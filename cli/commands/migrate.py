@@ -76,21 +76,29 @@ def plan(*, name: str, events: bool, estate_path: Path | None, output: str) -> E
     return ExitCode.PROBLEMS if found.errors else ExitCode.DONE
 
 
-@migrate.command(epilog="Example: coopctl migrate start rice-own-infrastructure")
+@migrate.command(epilog="Example: coopctl migrate start rice-own-infrastructure --in-platform")
 @_name
+@click.option(
+    "--in-platform", is_flag=True, help="In a Job of the platform's cluster: it goes on when this machine is off."
+)
 @options.events
 @options.estate
 @options.output
-def start(*, name: str, events: bool, estate_path: Path | None, output: str) -> None:
+def start(*, name: str, in_platform: bool, events: bool, estate_path: Path | None, output: str) -> None:
     """Copy the data store while people work, and let the target follow, until both sides hold the same.
 
     Killed or interrupted, the same command goes on; run once more, it copies the objects that have come since. The
-    target's server goes on following by itself.
+    target's server goes on following by itself. With --in-platform the command ends when the Job has begun, and
+    `status --watch` shows how far it is; it needs the state in a bucket, and the image `coopctl` in the registry.
     """
     from cli.views import migrate as view
     from provisioner.operations.migrating import start as begin
+    from provisioner.operations.migration_in_platform import start_in_platform
 
     site = opening.site(estate_path, name)
+    if in_platform:
+        view.show_begun_in_platform(start_in_platform(site), output=output)
+        return
     if site.migration.member is not None:
         migrate_slice.start(site, now=opening.now, events=events, output=output)
         return
@@ -172,16 +180,18 @@ def rehearse(*, name: str, events: bool, estate_path: Path | None, output: str) 
 def abort(*, name: str, yes: bool, events: bool, estate_path: Path | None, output: str) -> None:
     """Give a migration or rehearsal up: the source is as if nothing had been, and the copies at the target go. Asks.
 
-    Killed or interrupted, the same command goes on.
+    A Job in the platform that works on it is ended first. Killed or interrupted, the same command goes on.
     """
     from cli.views import confirm
     from cli.views import migrate as view
     from provisioner.operations.migration_ending import abort as give_up
-    from provisioner.operations.migration_run import require_open
+    from provisioner.operations.migration_in_platform import end_in_platform
+    from provisioner.operations.migration_run import Told, require_open
 
     site = opening.site(estate_path, name)
     confirm.ask(view.abort_question(site, require_open(site)), yes=yes, events=events)
     report = view.reporter(events=events)
+    end_in_platform(site, say=lambda text: report(Told(text=text)))
     if site.migration.member is not None:
         aborted = migrate_slice.abort(site, now=opening.now, report=report)
     else:

@@ -113,7 +113,7 @@ def build_missing(solutions: Sequence[str], *, estate: "Estate", events: bool) -
 
     tell, catalogue = teller(events=events), wiring.open_catalogue(estate=estate)
     programs, lock = wiring.programs(report=tell), images_lock.read(estate.images_lock)
-    own = [program.name for program in programs]
+    own = [program.name for program in programs if wiring.is_used(program, estate=estate)]
     missing = missing_images(solutions, catalogue=catalogue, lock=lock, own=own)
     if missing:
         build_images(

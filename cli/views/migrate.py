@@ -15,6 +15,7 @@ from provisioner.migration.postgres_copy_progress import CopyProgress
 from provisioner.migration.postgres_preflight_checks import Problem
 from provisioner.operations.migrating import Followed
 from provisioner.operations.migration_ending import Aborted, Rehearsed
+from provisioner.operations.migration_in_platform import Begun
 from provisioner.operations.migration_journals import Held
 from provisioner.operations.migration_run import Event, Report, StepBegan, StepEnded, Told
 from provisioner.operations.migration_site import MigrationSite
@@ -68,6 +69,19 @@ def show_followed(name: str, followed: Followed, *, output: str) -> None:
     console = human.stdout()
     follows = "the target follows" if followed.lag else "objects are copied; tables are copied behind the fence"
     console.print(f"{name}: {follows}; `coopctl migrate verify {name}` compares both sides", markup=False)
+
+
+def show_begun_in_platform(begun: Begun, *, output: str) -> None:
+    """That a Job works on it."""
+    if output == "json":
+        content = {"migration": begun.migration, "namespace": begun.namespace, "job": begun.job}
+        json.write("MigrationInPlatform", {**content, "already": begun.already})
+        return
+    works = "works already" if begun.already else "has begun"
+    text = f"{begun.migration}: the Job {begun.job} in {begun.namespace} {works}"
+    human.stdout().print(
+        f"{text}; `coopctl migrate status {begun.migration} --watch` shows how far it is", markup=False
+    )
 
 
 def show_status(status: MigrationStatus, *, output: str) -> None:

@@ -12,13 +12,17 @@ from provisioner.plan.resources import ObjectsBucket, ObjectsIdentity
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectsAccess:
-    """How the administrator reaches a server; the access key is a reference, resolved when calling."""
+    """How the administrator reaches a server; the access key is a reference, resolved when calling.
+
+    ``via`` is its URL from here, if that is another one: in a pod of the platform.
+    """
 
     url: str
     iam_url: str
     region: str
     credentials: SecretReference
     ca_file: Path | None = None
+    via: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

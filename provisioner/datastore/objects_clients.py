@@ -128,7 +128,7 @@ def _session(access: ObjectsAccess, *, environment: Mapping[str, str], what: str
 
 def _s3(session: boto3.Session, access: ObjectsAccess, *, attempts: int = ATTEMPTS) -> "S3Client":
     config = _config(access.url, attempts=attempts)
-    return session.client("s3", endpoint_url=access.url, config=config, verify=_verify(access))
+    return session.client("s3", endpoint_url=access.via or access.url, config=config, verify=_verify(access))
 
 
 def _iam(session: boto3.Session, access: ObjectsAccess) -> "IAMClient":

@@ -18,6 +18,7 @@ from provisioner.datastore.credentials import Secret, resolve_secret
 from provisioner.datastore.dump_programs import PostgresTools
 from provisioner.datastore.postgres import PostgresAccess
 from provisioner.datastore.postgres_connection import CONNECT_TIMEOUT_SECONDS, Connection
+from provisioner.descriptor.platform import Endpoint
 from provisioner.errors import CoopctlError, NotPermitted, Unreachable, UsageError
 
 APPLICATION_NAME = "coopctl migrate"
@@ -34,7 +35,10 @@ DEFAULT_PORT = 5432
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """A database on a server and the login that moves it; ``extra`` are further libpq parameters, such as sslmode."""
+    """A database on a server and the login that moves it; ``extra`` are further libpq parameters, such as sslmode.
+
+    ``via`` is where the server is reached from here, if not at its own address: in a pod of the platform.
+    """
 
     host: str
     port: int
@@ -42,6 +46,7 @@ class Side:
     database: str
     password: Secret
     extra: tuple[tuple[str, str], ...] = ()
+    via: Endpoint | None = None
 
     def __str__(self) -> str:
         return f"PostgreSQL at {self.host}:{self.port}, database {self.database}"
@@ -50,7 +55,9 @@ class Side:
     def parameters(self) -> dict[str, str]:
         """All libpq parameters but the password."""
         own = {"host": self.host, "port": str(self.port), "user": self.user, "dbname": self.database}
-        return dict(self.extra) | own
+        # The certificate is still held to the host's own name (PostgreSQL manual, "Parameter Key Words", hostaddr).
+        way = {"hostaddr": self.via.host, "port": str(self.via.port)} if self.via else {}
+        return dict(self.extra) | own | way
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,16 @@ from provisioner.datastore.objects import ObjectsAccess, objects_access
 from provisioner.datastore.postgres import postgres_access
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_migration_alone, load_migrations, load_platform
-from provisioner.descriptor.migration import DataStoreMigration
-from provisioner.descriptor.platform import Platform
+from provisioner.descriptor.migration import DataStoreMigration, ObjectsTarget
+from provisioner.descriptor.platform import ObjectsServer, Platform
 from provisioner.errors import NotFound, UsageError
 from provisioner.migration.journal import journal_file
 from provisioner.migration.objects_bucket import Bucket, open_bucket
 from provisioner.migration.postgres_sides import Side, side_from_dsn, side_of_access
 from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names, tenant_names
 
+# In a pod of the platform: servers are reached where pods reach them, and called by their own names all the same.
+IN_PLATFORM = "COOPCTL_IN_PLATFORM"
 VERIFYING = frozenset({"verify-ca", "verify-full"})
 
 
@@ -107,7 +109,8 @@ class MigrationSite:
         extra.pop("sslrootcert", None)
         if extra.get("sslmode") in VERIFYING:
             extra["sslmode"] = "require"
-        return replace(self.source, user=self.names.login, password=password, extra=tuple(sorted(extra.items())))
+        own = tuple(sorted(extra.items()))
+        return replace(self.source, user=self.names.login, password=password, extra=own, via=None)
 
 
 def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str]) -> MigrationSite:
@@ -120,24 +123,32 @@ def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str])
     [migration] = load_migrations(estate, platform=platform, cooperatives=(), only=name)
     tenant = tenant_names(CooperativeName(migration.cooperative), cluster=platform.cluster.id)
     alone = _target(estate, migration, environment=environment)
-    access = postgres_access(platform.postgres)
+    access, inside = postgres_access(platform.postgres), IN_PLATFORM in environment
     return MigrationSite(
         estate=estate,
         platform=platform,
         migration=migration,
         files=alone.files,
         tenant=tenant,
-        source=side_of_access(access, database=tenant.database, environment=environment),
+        source=replace(
+            side_of_access(access, database=tenant.database, environment=environment),
+            via=platform.postgres.pods if inside else None,
+        ),
         target=alone.target,
         source_bucket=open_bucket(
             tenant.bucket,
-            objects_access(platform.objects),
+            replace(objects_access(platform.objects), via=pods_url(platform.objects) if inside else None),
             environment=environment,
             what="the access key of the platform's S3 administrator",
         ),
         target_bucket=alone.target_bucket,
         environment=environment,
     )
+
+
+def pods_url(server: ObjectsServer) -> str:
+    """The S3 server's URL as pods reach it."""
+    return f"{server.pods_scheme}://{server.pods.host}:{server.pods.port}"
 
 
 def require_whole(site: MigrationSite, *, verb: str) -> None:
@@ -171,7 +182,7 @@ def migration_estate(folder: Path, name: str) -> Estate:
 
 
 def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mapping[str, str]) -> TargetSite:
-    objects = migration.target.objects
+    objects, inside = migration.target.objects, IN_PLATFORM in environment
     dsn = resolve_secret(migration.target.postgres.dsn, environment=environment, what="the target's DSN")
     access = ObjectsAccess(
         url=objects.endpoint,
@@ -179,12 +190,19 @@ def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mappi
         region=objects.region,
         credentials=objects.credentials,
         ca_file=objects.ca_file,
+        via=_target_pods_url(objects) if inside else None,
     )
     return TargetSite(
         migration=migration,
         files=MigrationFiles(folder=estate.local, name=migration.name),
-        target=side_from_dsn(dsn),
+        target=replace(side_from_dsn(dsn), via=migration.target.postgres.pods if inside else None),
         target_bucket=open_bucket(
             objects.bucket, access, environment=environment, what="the access key of the target's bucket"
         ),
     )
+
+
+def _target_pods_url(target: ObjectsTarget) -> str | None:
+    if target.pods is None:
+        return None
+    return f"{target.endpoint.partition('://')[0]}://{target.pods.host}:{target.pods.port}"

@@ -23,7 +23,7 @@ def namespace(of: TenantNamespace, *, facts: Facts) -> Manifest:
         "kind": "Namespace",
         "metadata": {
             "name": of.name,
-            "labels": {**namespace_labels(of), **_pod_security_labels()},
+            "labels": {**namespace_labels(of), **pod_security_labels()},
             "annotations": {
                 ANNOTATION_DISPLAY_NAME: tenant.cooperative.display_name,
                 ANNOTATION_UID: tenant.names.uid,
@@ -33,7 +33,8 @@ def namespace(of: TenantNamespace, *, facts: Facts) -> Manifest:
     }
 
 
-def _pod_security_labels() -> dict[str, str]:
+def pod_security_labels() -> dict[str, str]:
+    """The labels of a namespace whose pods are held to ``restricted``."""
     prefix = "pod-security.kubernetes.io"
     levels = {f"{prefix}/{mode}": POD_SECURITY_LEVEL for mode in POD_SECURITY_MODES}
     versions = {f"{prefix}/{mode}-version": POD_SECURITY_VERSION for mode in POD_SECURITY_MODES}

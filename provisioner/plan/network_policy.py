@@ -95,11 +95,15 @@ def from_apps(data: TenantNamespace, *, apps: TenantNamespace) -> Manifest:
 
 def dns(namespace: TenantNamespace, *, access: DnsAccess) -> Manifest:
     """Names are looked up at the cluster's DNS, over UDP and TCP."""
+    return _policy(namespace, name="dns", why="names are looked up", egress=dns_rules(access))
+
+
+def dns_rules(access: DnsAccess) -> list[Manifest]:
+    """The flows to the cluster's DNS; none where nobody knows how it is reached."""
     ports = [{"protocol": protocol, "port": DNS_PORT} for protocol in ("UDP", "TCP")]
     peers = _dns_peers(access)
     # A rule without peers would open the ports to everywhere.
-    rules = [{"to": peers, "ports": ports}] if peers else []
-    return _policy(namespace, name="dns", why="names are looked up", egress=rules)
+    return [{"to": peers, "ports": ports}] if peers else []
 
 
 def ingress_controller(apps: TenantNamespace, *, access: IngressAccess) -> Manifest:

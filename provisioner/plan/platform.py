@@ -8,6 +8,7 @@ from provisioner.plan.priority_class import priority_classes
 from provisioner.plan.protection_policy import protection_policies
 from provisioner.plan.resources import KubernetesObject, PlatformPlan
 from provisioner.plan.role import cluster_manage_role, cluster_view_role
+from provisioner.plan.system_namespace import system_namespace
 
 
 def platform_plan(platform: Platform) -> PlatformPlan:
@@ -19,6 +20,7 @@ def platform_plan(platform: Platform) -> PlatformPlan:
         cluster_manage_role(cluster=cluster),
         *rule_policies(cluster=cluster),
         *protection_policies(cluster=cluster),
+        *system_namespace(cluster=cluster),
     ]
     return PlatformPlan(cluster=cluster, resources=tuple(_object(manifest) for manifest in manifests))
 
@@ -27,6 +29,8 @@ def _object(manifest: Manifest) -> KubernetesObject:
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     # A binding without its policy would refuse everything that it selects.
     needed = (_key(POLICY, name),) if kind == BINDING else ()
+    if namespace := manifest["metadata"].get("namespace"):
+        needed = (_key("Namespace", namespace),)
     return guard(manifest, key=_key(kind, name), depends_on=needed)
 
 

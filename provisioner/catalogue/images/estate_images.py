@@ -6,10 +6,11 @@ A lock changes only when an image's content does, so building twice writes nothi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from provisioner.catalogue import images_lock
 from provisioner.catalogue.images.building import BuiltImage, Report, build
+from provisioner.catalogue.images.coopctl_image import CoopctlImage, coopctl_definition
 from provisioner.catalogue.images.definition import IMAGE_FILE, ImageDefinition, read_definition
 from provisioner.catalogue.images.oci_layout import layout_size
 from provisioner.catalogue.images.prepared import Preparing
@@ -18,6 +19,9 @@ from provisioner.catalogue.images.pushing import push
 from provisioner.catalogue.images_lock import ImagesLock, LockedImage
 from provisioner.catalogue.solution import Catalogue
 from provisioner.errors import CoopctlError, NotFound
+
+Own: TypeAlias = Program | CoopctlImage
+"""An image of coopctl's own, beside the catalogue's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ def build_images(
     cache: Path,
     registry: str | None,
     report: Report,
-    programs: Sequence[Program] = (),
+    programs: Sequence[Own] = (),
     preparing: Preparing | None = None,
 ) -> list[ImageState]:
     """Build the images called ``names``, push them to ``registry`` unless None, and lock them.
@@ -84,7 +88,7 @@ def push_images(
     cache: Path,
     registry: str,
     report: Report,
-    programs: Sequence[Program] = (),
+    programs: Sequence[Own] = (),
     preparing: Preparing | None = None,
 ) -> list[ImageState]:
     """Push the locked images called ``names`` (all that something runs if empty); the lock does not change.
@@ -102,7 +106,7 @@ def push_images(
     return states
 
 
-def list_images(*, catalogue: Catalogue, lock_file: Path, programs: Sequence[Program] = ()) -> list[ListedImage]:
+def list_images(*, catalogue: Catalogue, lock_file: Path, programs: Sequence[Own] = ()) -> list[ListedImage]:
     """Every image, with the digest that the estate's lock has for it."""
     lock = images_lock.read(lock_file)
     return [
@@ -118,9 +122,7 @@ def list_images(*, catalogue: Catalogue, lock_file: Path, programs: Sequence[Pro
     ]
 
 
-def _chosen(
-    names: Sequence[str], *, catalogue: Catalogue, programs: Sequence[Program]
-) -> list[ImageDefinition | Program]:
+def _chosen(names: Sequence[str], *, catalogue: Catalogue, programs: Sequence[Own]) -> list[ImageDefinition | Own]:
     """The images called ``names``, or all that something runs; raises NotFound for an unknown name."""
     by_name = _known(catalogue, programs=programs)
     unknown = sorted(set(names) - set(by_name))
@@ -130,19 +132,22 @@ def _chosen(
     return [by_name[name] for name in dict.fromkeys(names) or (name for name in by_name if name in needed)]
 
 
-def _known(catalogue: Catalogue, *, programs: Sequence[Program]) -> dict[str, ImageDefinition | Program]:
+def _known(catalogue: Catalogue, *, programs: Sequence[Own]) -> dict[str, ImageDefinition | Own]:
     """Every image that is defined, by its name."""
     files = (file for folder in catalogue.sources for file in sorted(folder.glob(f"*/{IMAGE_FILE}")))
-    found: list[ImageDefinition | Program] = [read_definition(file) for file in files]
+    found: list[ImageDefinition | Own] = [read_definition(file) for file in files]
     return {image.name: image for image in (*found, *programs)}
 
 
-def _built(image: ImageDefinition | Program, *, cache: Path, report: Report, preparing: Preparing | None) -> BuiltImage:
+def _built(image: ImageDefinition | Own, *, cache: Path, report: Report, preparing: Preparing | None) -> BuiltImage:
     match image:
         case ImageDefinition():
             return build(image, cache=cache, report=report, preparing=preparing)
         case Program():
             return build_program(image, cache=cache, report=report)
+        case CoopctlImage():
+            definition = coopctl_definition(image, cache=cache, report=report)
+            return build(definition, cache=cache, report=report)
         case _:
             assert_never(image)
 
