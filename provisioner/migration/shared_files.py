@@ -47,6 +47,7 @@ class SharedMigration:
     ledger_back: Path
     others: tuple[Path, ...]
     term_seconds: float = TERM_SECONDS
+    patience_seconds: float = 0.0
 
     @property
     def head_path(self) -> str:
@@ -59,7 +60,13 @@ class SharedMigration:
 
         Raises MigrationLocked while another process has it, and what records raise.
         """
-        with taken(self.records, path=self.head_path, migration=self.name, term_seconds=self.term_seconds) as lease:
+        with taken(
+            self.records,
+            path=self.head_path,
+            migration=self.name,
+            term_seconds=self.term_seconds,
+            patience_seconds=self.patience_seconds,
+        ) as lease:
             self._fetch(lease.head)
             keeping = Keeping(shared=self, lease=lease)
             keeping.tidy()

@@ -28,6 +28,7 @@ from provisioner.migration.shared_head import Head, Holder, SharedFile, read_hea
 
 TERM_SECONDS = 60.0
 RENEWALS = 4
+LOOK_SECONDS = 2.0
 # Whoever holds it must be sooner sure of having lost it than anybody else is.
 MARGIN_SECONDS = 5.0
 
@@ -103,14 +104,20 @@ class Lease:
 
 
 @contextlib.contextmanager
-def taken(records: SharedRecords, *, path: str, migration: str, term_seconds: float = TERM_SECONDS) -> Iterator[Lease]:
+def taken(
+    records: SharedRecords,
+    *,
+    path: str,
+    migration: str,
+    term_seconds: float = TERM_SECONDS,
+    patience_seconds: float = 0.0,
+) -> Iterator[Lease]:
     """Hold the lease whose head is the record ``path`` while the block runs.
 
-    Raises MigrationLocked, with the holder, while another process has it, and what `SharedRecords` raise.
+    Raises MigrationLocked, with the holder, while another process has it for more than ``patience_seconds``, and what
+    `SharedRecords` raise.
     """
-    seen = records.look(path)
-    head = read_head(seen.content, where=path) if seen else Head(migration=migration)
-    _require_free(head, seen)
+    head, seen = _free_head(records, path=path, migration=migration, patience_seconds=patience_seconds)
     own = replace(head, holder=_holder(), seconds=term_seconds, expires=_expires(term_seconds)).turned()
     sent = time.monotonic()
     tag = records.swap(path, own.to_bytes(), seen=seen.tag if seen else None)
@@ -124,6 +131,23 @@ def taken(records: SharedRecords, *, path: str, migration: str, term_seconds: fl
         # Where that does not go it ends by itself.
         with contextlib.suppress(CoopctlError):
             lease.release()
+
+
+def _free_head(
+    records: SharedRecords, *, path: str, migration: str, patience_seconds: float
+) -> tuple[Head, Seen | None]:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        seen = records.look(path)
+        head = read_head(seen.content, where=path) if seen else Head(migration=migration)
+        try:
+            _require_free(head, seen)
+        except MigrationLocked:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOOK_SECONDS)
+        else:
+            return head, seen
 
 
 def _require_free(head: Head, seen: Seen | None) -> None:

@@ -17,7 +17,8 @@ from provisioner.migration.journal import Journal, JournalRecord
 from provisioner.migration.objects_return import return_file
 from provisioner.migration.shared_files import SharedMigration
 from provisioner.migration.shared_head import Holder
-from provisioner.operations.migration_site import MigrationFiles, MigrationSite
+from provisioner.migration.shared_lease import TERM_SECONDS
+from provisioner.operations.migration_site import IN_PLATFORM, MigrationFiles, MigrationSite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,9 @@ def writing_journal(site: MigrationSite, *, now: Callable[[], datetime]) -> Iter
 
     Raises MigrationLocked while another one writes it, here or on another machine, and what the state's bucket raises.
     """
-    shared = _shared(site.platform.state, files=site.files)
+    # A pod waits for the end of the lease of the one that died before it: to end and begin anew would not be sooner.
+    patience = 2 * TERM_SECONDS if IN_PLATFORM in site.environment else 0.0
+    shared = _shared(site.platform.state, files=site.files, patience_seconds=patience)
     with journal.writing(
         site.files.journal,
         migration=site.migration.name,
@@ -71,7 +74,7 @@ def read_holder(site: MigrationSite) -> Held | None:
     return Held(holder=found[0].holder, seconds_ago=age, holds=age < head.seconds)
 
 
-def _shared(state: StateBackend, *, files: MigrationFiles) -> SharedMigration | None:
+def _shared(state: StateBackend, *, files: MigrationFiles, patience_seconds: float = 0.0) -> SharedMigration | None:
     records = open_shared(state.url, credentials_file=state.credentials_file)
     if records is None:
         return None
@@ -82,4 +85,5 @@ def _shared(state: StateBackend, *, files: MigrationFiles) -> SharedMigration | 
         ledger=files.ledger,
         ledger_back=return_file(files.ledger),
         others=(files.survey, files.catalogue),
+        patience_seconds=patience_seconds,
     )

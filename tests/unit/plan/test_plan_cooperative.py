@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from provisioner.descriptor.cooperative import MemberLayout
-from provisioner.naming import LABEL_COOPERATIVE
+from provisioner.naming import LABEL_COOPERATIVE, SYSTEM_NAMESPACE
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.explaining import as_document, describe
 from provisioner.plan.platform import platform_plan
@@ -218,14 +218,18 @@ def test_a_plan_as_a_document_is_json_and_describes_each_resource() -> None:
     assert all(describe(resource).name for resource in made.resources)
 
 
-def test_the_platform_s_plan_holds_cluster_wide_objects_alone() -> None:
+def test_the_platform_s_plan_holds_cluster_wide_objects_and_a_closed_namespace_of_its_own() -> None:
     made = platform_plan(builders.platform())
     assert {resource.manifest["kind"] for resource in made.resources} == {
         "PriorityClass",
         "ClusterRole",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
+        "Namespace",
+        "NetworkPolicy",
     }
-    assert all("namespace" not in resource.manifest["metadata"] for resource in made.resources)
+    assert {resource.manifest["metadata"].get("namespace") for resource in made.resources} == {None, SYSTEM_NAMESPACE}
+    [closed] = [resource.manifest for resource in made.resources if resource.manifest["kind"] == "NetworkPolicy"]
+    assert closed["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert all(resource.guard for resource in made.resources)
     assert json.loads(json.dumps(as_document(made)))["cluster"] == "pilot"

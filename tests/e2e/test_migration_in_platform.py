@@ -1,0 +1,162 @@
+"""`migrate start --in-platform` on a real node: the pod is killed in mid-copy, and the next one ends it."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+import pytest
+import yaml
+
+from examples.moved_store import DATABASE, OBJECTS, put_objects
+from examples.pilot_estate import COOPERATIVE, secret
+from provisioner.descriptor.estate import Estate
+from provisioner.embedded import platform
+from provisioner.naming import SECRET_DATA_STORE_MIGRATION, SYSTEM_NAMESPACE
+from provisioner.toolchain import Toolchain
+from tests.conftest import open_temporary_folder
+from tests.network_namespace import NetworkNamespace
+from tests.portal_pilots import CHOSEN, copy_pilots
+from tests.running_estate import RunningEstate
+
+pytestmark = [pytest.mark.node, pytest.mark.long(seconds=300), pytest.mark.timeout(3600)]
+Found = TypeVar("Found")
+MIGRATION = f"{COOPERATIVE}-target"
+ROWS = 5000
+PATIENCE_SECONDS = 600.0
+BUCKET = "team-state"
+
+
+@pytest.fixture(scope="module")
+def estate(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[RunningEstate]:
+    """A cooperative without solutions, with rows and objects; its state in a bucket; the target's servers beside it."""
+    toolchain.ensure(toolchain.names, report=print)
+    with open_temporary_folder() as folder:
+        _image(copy_pilots(folder / "images"))
+        root = copy_pilots(folder / "estate")
+        made = RunningEstate(root=root)
+        descriptor = root / "cooperatives" / f"{COOPERATIVE}.yaml"
+        descriptor.write_text(CHOSEN.sub("", descriptor.read_text(encoding="utf-8")), encoding="utf-8")
+        try:
+            with network.inside():
+                _prepare(made)
+                yield made
+        finally:
+            with network.inside():
+                platform.down(Estate(root=root), delete=True, report=print)
+
+
+def _image(estate: Path) -> None:
+    """Build it with the machine's network: inside a namespace of its own there is none."""
+    command = [sys.executable, "-c", "from cli.main import main; main()", "images", "build", "coopctl"]
+    subprocess.run([*command, "--estate", estate], check=True, capture_output=True)
+
+
+def _prepare(estate: RunningEstate) -> None:
+    estate.coopctl("dev", "up", "--node", "real", "--target")
+    _share_the_state(estate)
+    estate.coopctl("images", "build", "coopctl", "--push")
+    estate.coopctl("apply", COOPERATIVE, "--yes")
+    estate.coopctl("dev", "target", COOPERATIVE)
+    details = secret(f"{COOPERATIVE}-data", SECRET_DATA_STORE_MIGRATION, estate=estate.root)
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=estate.endpoints.postgres,
+        user=details["PGUSER"],
+        password=details["PGPASSWORD"],
+        dbname=details["PGDATABASE"],
+        sslmode=details["PGSSLMODE"],
+    ) as session:
+        session.execute(f"SET ROLE {DATABASE}_owner")
+        session.execute("CREATE TABLE lots (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text NOT NULL)")
+        session.execute("INSERT INTO lots (code) SELECT 'L-' || n FROM generate_series(1, %s) n", (ROWS,))
+    put_objects(estate.root)
+
+
+def _share_the_state(estate: RunningEstate) -> None:
+    estate.objects_client().create_bucket(Bucket=BUCKET)
+    endpoint = f"http://127.0.0.1:{estate.endpoints.objects}"
+    file = estate.root / "platform.yaml"
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    document["spec"]["state"] = {
+        "backend": f"s3://{BUCKET}/pilot?endpoint={endpoint}&region=us-east-1&s3ForcePathStyle=true",
+        "credentials": {"file": str(estate.files.objects_credentials.relative_to(estate.root))},
+    }
+    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+
+
+def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate: RunningEstate) -> None:
+    with estate.database(DATABASE) as other, other.transaction():
+        # The slot's creation waits for it: the copy has begun, and cannot end.
+        other.execute("SELECT pg_current_xact_id()")
+        begun = estate.document("migrate", "start", MIGRATION, "--in-platform")
+        first = _until(lambda: _copying(estate), what="the copy begins")
+        again = estate.document("migrate", "start", MIGRATION, "--in-platform")
+        refused = estate.attempt("migrate", "start", MIGRATION)
+        known = _secrets(estate)
+        told = _what_the_pod_shows(estate, first)
+        estate.kubectl("delete", "pod", first, "-n", SYSTEM_NAMESPACE, "--grace-period=0", "--force")
+
+    _until(lambda: _complete(estate), what="the next pod completes the Job")
+    status = estate.document("migrate", "status", MIGRATION)
+
+    assert (begun["namespace"], begun["already"], again["already"]) == (SYSTEM_NAMESPACE, False, True)
+    assert refused.returncode == 13
+    assert f"on {first}" in refused.stderr
+    assert [one for one in known if one in told] == []
+    assert {"phase": "copy", "step": "objects", "state": "done"} in status["run"]["steps"]
+    assert status["lag"]["active"]
+    verified = estate.document("migrate", "verify", MIGRATION)
+    assert verified["clean"]
+    assert verified["objects"]["keys"] == OBJECTS
+    assert sum(table["sourceRows"] for table in verified["postgres"]["tables"]) == ROWS
+
+    estate.coopctl("migrate", "abort", MIGRATION, "--yes")
+    assert estate.get("job,pod,secret", "-n", SYSTEM_NAMESPACE)["items"] == []
+    assert [one["metadata"]["name"] for one in estate.get("networkpolicy", "-n", SYSTEM_NAMESPACE)["items"]] == [
+        "default-deny"
+    ]
+
+
+def _copying(estate: RunningEstate) -> str | None:
+    """The pod that copies, as the migration's status names it."""
+    status = estate.document("migrate", "status", MIGRATION)
+    steps = status["run"]["steps"] if status["run"] else []
+    copies = {"phase": "copy", "step": "tables", "state": "begun"} in steps
+    return str(status["holder"]["host"]) if copies and status["holder"] else None
+
+
+def _complete(estate: RunningEstate) -> bool:
+    job = estate.get("job", f"migrate-{MIGRATION}", "-n", SYSTEM_NAMESPACE)
+    conditions = {one["type"]: one for one in job["status"].get("conditions", ()) if one["status"] == "True"}
+    assert "Failed" not in conditions, _told(estate, conditions["Failed"])
+    return "Complete" in conditions
+
+
+def _told(estate: RunningEstate, failed: object) -> str:
+    logs = estate.attempt_kubectl("logs", "-n", SYSTEM_NAMESPACE, f"job/migrate-{MIGRATION}", "--tail=50")
+    return f"{failed}\n{logs.stdout}{logs.stderr}"
+
+
+def _what_the_pod_shows(estate: RunningEstate, pod: str) -> str:
+    """Everything that the API server shows of the pod and the Job, and what it has printed; not the Secret."""
+    shown = json.dumps(estate.get("pod,job,event", "-n", SYSTEM_NAMESPACE))
+    return shown + estate.attempt_kubectl("logs", "-n", SYSTEM_NAMESPACE, pod).stdout
+
+
+def _secrets(estate: RunningEstate) -> list[str]:
+    given = estate.get("secret", f"migrate-{MIGRATION}", "-n", SYSTEM_NAMESPACE)["data"]
+    return [estate.files.postgres_password.read_text().strip(), *given.values()]
+
+
+def _until(look: Callable[[], Found | None], *, what: str) -> Found:
+    """Wait until ``look`` finds something."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline, what
+        time.sleep(2)
+    return found
