@@ -33,6 +33,19 @@ def test_a_solution_that_one_cooperative_chose_brings_its_image(estate: Path) ->
     assert used(estate) == ("portal", "tryton", "probe")
 
 
+def test_coopctl_itself_is_built_where_a_migration_may_run_in_the_platform(estate: Path) -> None:
+    platform = estate / "platform.yaml"
+    text = platform.read_text()
+    assert list((estate / "migrations").glob("*.yaml"))
+    platform.write_text(f'{text.rstrip()}\n  state: {{backend: "s3://team/one", credentials: {{file: key}}}}\n')
+
+    assert used(estate) == ("portal", "probe", "coopctl")
+
+    for migration in (estate / "migrations").glob("*.yaml"):
+        migration.unlink()
+    assert used(estate) == ("portal", "probe")
+
+
 def test_names_beside_used_are_refused(estate: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main.run(["images", "build", "portal", "--used", "--estate", str(estate)])
 

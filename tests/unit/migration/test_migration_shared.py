@@ -207,6 +207,26 @@ def test_a_lease_is_renewed_for_as_long_as_a_step_takes(here: Machine, there: Ma
         journal.step_begun(Phase.COPY, "tables")
 
 
+def test_who_has_patience_waits_for_the_end_of_a_dead_machines_lease(here: Machine, there: Machine) -> None:
+    short = replace(here.shared, term_seconds=1.0)
+    dead = short.head_path
+    with short.held() as keeping:
+        head = keeping.lease.head
+    # As a kill leaves it.
+    assert short.records.swap(dead, head.turned().to_bytes(), seen=_tag(short)) is not None
+
+    with pytest.raises(MigrationLocked), short.held():
+        raise AssertionError("the lease still holds")
+    with replace(there.shared, patience_seconds=30.0).held() as keeping:
+        assert keeping.lease.head.holder != head.holder
+
+
+def _tag(shared: SharedMigration) -> str:
+    seen = shared.records.look(shared.head_path)
+    assert seen is not None
+    return seen.tag
+
+
 def test_of_many_who_try_one_takes_the_lease(tmp_path: Path) -> None:
     machines = [Machine(tmp_path, name=f"machine-{number}") for number in range(8)]
     barrier, done = threading.Barrier(8), threading.Event()
