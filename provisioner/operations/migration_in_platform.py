@@ -3,6 +3,7 @@
 1. The Job is made, suspended; then its credentials and flows, which it owns; then it begins.
 2. Its pod works like anybody else who has the estate: journal and lease lie beside the state. A pod that dies is
    followed by another one, which waits for the end of the dead one's lease and goes on.
+   Beside the state it is noted that there is a Job, so that nobody asks the cluster where there never was one.
 3. When it has ended, the Job is removed after an hour, with credentials and flows. `abort` ends it first.
 
 Cut off before it begins, a suspended Job is left, which the same command replaces.
@@ -16,6 +17,8 @@ from typing import Any
 from provisioner.catalogue import images_lock
 from provisioner.catalogue.images.coopctl_image import COOPCTL, REMEDY
 from provisioner.cluster.objects import ClusterClient, object_path, open_cluster
+from provisioner.datastore.records import open_records
+from provisioner.datastore.shared_records import open_shared
 from provisioner.errors import NotFound, TimedOut, UsageError
 from provisioner.naming import MANAGED_BY, SYSTEM_NAMESPACE
 from provisioner.operations.migration_pod_estate import pod_estate
@@ -24,6 +27,7 @@ from provisioner.plan.manifest import Manifest
 from provisioner.plan.migration_job import LABEL_MIGRATION, MigrationJob, job, job_flows, job_name, job_secret
 
 BATCH, NETWORKING = "batch/v1", "networking.k8s.io/v1"
+NOTES = "migration-jobs"
 GONE_SECONDS = 120.0
 LOOK_SECONDS = 1.0
 
@@ -53,6 +57,8 @@ def start_in_platform(site: MigrationSite) -> Begun:
         if _works(found):
             return Begun(migration=name, namespace=SYSTEM_NAMESPACE, job=wanted.name, already=True)
         _remove(cluster, name)
+    state = site.platform.state
+    open_records(state.url, credentials_file=state.credentials_file).write(_note(name), wanted.image.encode())
     made = cluster.api.create(object_path(api_version=BATCH, kind="Job", namespace=SYSTEM_NAMESPACE), job(wanted))
     owner = str(made["metadata"]["uid"])
     _apply(cluster, job_secret(wanted, owner=owner))
@@ -66,12 +72,15 @@ def end_in_platform(site: MigrationSite, *, say: Callable[[str], None]) -> None:
 
     Raises TimedOut if the pod does not end, NotPermitted, Unreachable.
     """
-    if not site.platform.state.url.startswith("s3://"):
+    state, name = site.platform.state, site.migration.name
+    notes = open_shared(state.url, credentials_file=state.credentials_file)
+    if notes is None or notes.look(_note(name)) is None:
         return
-    cluster, name = open_cluster(site.platform), site.migration.name
+    cluster = open_cluster(site.platform)
     if _job(cluster, name) is not None:
         say(f"ending the Job {job_name(name)} in {SYSTEM_NAMESPACE}")
         _remove(cluster, name)
+    notes.delete(_note(name))
 
 
 def _require_copy(site: MigrationSite) -> None:
@@ -135,6 +144,10 @@ def _apply(cluster: ClusterClient, manifest: Manifest) -> None:
         api_version=manifest["apiVersion"], kind=manifest["kind"], name=about["name"], namespace=about["namespace"]
     )
     cluster.api.apply(path, manifest, manager=MANAGED_BY)
+
+
+def _note(name: str) -> str:
+    return f"{NOTES}/{name}"
 
 
 def _where(name: str) -> dict[str, str]:

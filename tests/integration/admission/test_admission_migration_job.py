@@ -10,9 +10,12 @@ import pytest
 from provisioner.catalogue import images_lock
 from provisioner.catalogue.images.coopctl_image import COOPCTL, REPOSITORY
 from provisioner.catalogue.images_lock import LockedImage
+from provisioner.datastore.records import FileRecords
+from provisioner.datastore.shared_records import FileSharedRecords
 from provisioner.descriptor.endpoints import EmbeddedFiles
 from provisioner.errors import NotFound
 from provisioner.naming import SYSTEM_NAMESPACE
+from provisioner.operations import migration_in_platform
 from provisioner.operations.migration_in_platform import end_in_platform, start_in_platform
 from provisioner.operations.migration_site import MigrationSite
 from tests.integration.admission.conftest import CONTROLLERS_SECONDS, GuardedCluster, until
@@ -24,9 +27,13 @@ GROUPS = {"jobs": "/apis/batch/v1", "networkpolicies": "/apis/networking.k8s.io/
 
 
 @pytest.fixture
-def site(guarded: GuardedCluster, open_folder: Path, tmp_path: Path) -> Iterator[MigrationSite]:
-    """A migration whose platform is the guarded cluster, with coopctl's image locked."""
-    made = opened(tmp_path)
+def site(
+    guarded: GuardedCluster, open_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MigrationSite]:
+    """A migration whose platform is the guarded cluster, with coopctl's image locked; its notes are in a folder."""
+    made, notes = opened(tmp_path), FileRecords(root=tmp_path / "notes")
+    monkeypatch.setattr(migration_in_platform, "open_records", lambda *_, **__: notes)
+    monkeypatch.setattr(migration_in_platform, "open_shared", lambda *_, **__: FileSharedRecords(records=notes))
     kubeconfig = EmbeddedFiles(root=open_folder / "guarded").kubeconfig
     cluster = replace(made.platform.cluster, kubeconfig=kubeconfig, context=None)
     lock = images_lock.read(made.estate.images_lock)
