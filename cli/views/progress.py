@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
+from cli.streams import harmless
 from cli.views import events as events_view
 from provisioner.engine.events import (
     Attempted,
@@ -88,7 +89,7 @@ class LineShower:
     def show(self, event: Event) -> None:
         """Write one line, if the event is worth one."""
         if (line := _line(event, planning=self._planning)) is not None:
-            self._stream.write(f"{line}\n")
+            self._stream.write(f"{harmless(line)}\n")
             self._stream.flush()
 
 
@@ -160,7 +161,7 @@ class BarShower:
 
     def _print(self, event: Event) -> None:
         if line := _line(event, planning=self._planning):
-            self._progress.console.print(line, markup=False, highlight=False)
+            self._progress.console.print(harmless(line), markup=False, highlight=False)
 
     def _update(self, stack: str, **fields: Any) -> None:
         if stack in self._tasks:
