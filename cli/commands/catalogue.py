@@ -21,7 +21,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
-@click.group()
+@click.group(epilog="Example: coopctl catalogue list")
 def catalogue() -> None:
     """List the solutions on offer, show one, judge charts, take them in, and see that all is as it was."""
 

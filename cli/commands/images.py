@@ -22,7 +22,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-@click.group()
+@click.group(epilog="Example: coopctl images build --used --push")
 def images() -> None:
     """Build the solutions' images from Debian packages, pin them in images.lock, and push them."""
 
