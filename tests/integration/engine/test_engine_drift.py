@@ -197,6 +197,8 @@ def test_drift_on_the_command_line_has_its_own_exit_code_and_history(
     assert seen.returncode == 10
     assert "apps-networkpolicy-dns" in seen.stdout
     assert refused.returncode == 2
+    assert "apps-networkpolicy-dns  (NetworkPolicy) is gone" in refused.stderr
+    assert "to delete" not in refused.stderr
     assert mended.returncode == 0
     stacks = {stack["stack"]: stack for stack in json.loads(mended.stdout)["stacks"]}
     assert [item["resource"] for item in stacks["lined"]["repaired"]["resources"]] == ["apps-networkpolicy-dns"]

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from cli.running import detailed, exit_code
 from cli.views import changes as changes_view
+from cli.views import drift as drift_view
 from cli.views import status as status_view
 from cli.views.progress import BarShower, LineShower, NdjsonShower
 from provisioner.datastore.objects import BucketUsage
@@ -27,6 +28,7 @@ from provisioner.engine.events import (
 )
 from provisioner.engine.fleet import Outcome
 from provisioner.errors import CoopctlError, ExitCode, Interrupted, StackLocked
+from provisioner.operations.drifting import Drift
 from provisioner.operations.health import BucketHealth, DatabaseHealth, Health, NamespaceHealth, QuotaUse
 from provisioner.operations.looking import Status
 from provisioner.operations.workloads import Workload
@@ -57,6 +59,31 @@ def test_a_plan_names_every_field_and_counts(capsys: pytest.CaptureFixture[str])
         "lp-gas: failed: no room",
         "3 stacks: 1 with changes, 1 without, 1 failed",
     ]
+
+
+def test_drift_is_told_as_what_it_is_and_not_as_what_a_plan_would_delete(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = Changes(stack="rice-processing", resources=(GONE,), same=38)
+    found = [
+        Outcome(stack="plastics", value=Drift(stack="plastics", found=CHANGES, foreign=())),
+        Outcome(stack="rice-processing", value=Drift(stack="rice-processing", found=alone, foreign=())),
+    ]
+    drift_view.tell(found, events=False)
+    drift_view.tell(found, events=True)
+
+    shown = capsys.readouterr()
+    *lines, event = shown.err.splitlines()
+    assert shown.out == ""
+    assert lines == [
+        "plastics: 2 resources differ",
+        "  apps-resourcequota-tenant  (ResourceQuota) was changed",
+        "      spec.hard.pods: 24 -> 30",
+        "  apps-networkpolicy-dns  (NetworkPolicy) is gone",
+        "rice-processing: 1 resource differs",
+        "  apps-networkpolicy-dns  (NetworkPolicy) is gone",
+    ]
+    told = json.loads(event)
+    assert told["event"] == "Drift"
+    assert [stack["stack"] for stack in told["stacks"]] == ["plastics", "rice-processing"]
 
 
 def test_a_plan_as_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
