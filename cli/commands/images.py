@@ -69,7 +69,7 @@ def build(
 @options.estate
 @options.output
 def push(*, names: tuple[str, ...], events: bool, estate_path: Path | None, output: str) -> None:
-    """Push the images NAMES (without: all that something runs), as images.lock has them, to the platform's registry."""
+    """Push the images NAMES (without: all that are locked), as images.lock has them, to the platform's registry."""
     from cli import wiring
     from cli.views import images as view
     from cli.views.telling import teller

@@ -168,7 +168,7 @@ def _proof(proof: ProofState | None) -> str:
     if proof is None:
         return "never proved"
     verdict = f"{proof.problems} problem(s)" if proof.problems else "isolated"
-    doubts = f"; outdated: {', '.join(proof.doubts)}" if proof.doubts else ""
+    doubts = f"; in doubt: {', '.join(proof.doubts)}" if proof.doubts else ""
     return f"{verdict}, {human_age(proof.age)} ago{doubts}"
 
 

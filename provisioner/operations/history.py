@@ -27,6 +27,8 @@ _FOLDER = "history"
 _LAST_SEEN = "history.json"
 _KEY_PURPOSE = b"coopctl history seal v1"
 _TRIES = 5
+# Nested without end, JSON is more than the reader's stack holds.
+_UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 _NUMBERED = re.compile(r"\d{8}\.json", re.ASCII)
 
 
@@ -136,15 +138,31 @@ class History:
                 document = _document(content)
                 problems += _faults(document, path=path, previous=previous, key=self._key())
                 entries.append(_entry(document, digest=digest))
-            # Nested without end, JSON is more than the reader's stack holds.
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except _UNREADABLE as error:
                 problems.append(f"{path} cannot be read: {_shortly(error)}")
             previous = digest
         problems += self._cut_off(stack, found=[_digest(content) for content in contents.values()])
         return Trail(stack=stack, entries=tuple(entries), problems=tuple(problems))
 
+    def last(self, stack: str, *, action: Action) -> Event | None:
+        """The newest event of ``action`` that was done; an entry that somebody changed counts for none."""
+        for path in reversed(self._paths(stack)):
+            try:
+                document = _document(self.records.read(path) or b"")
+                if any(_faults(document, path=path, previous=document["previous"], key=self._key())):
+                    continue
+                event = _entry(document, digest="").event
+            except _UNREADABLE:
+                continue
+            if (event.action, event.ending) == (action, Ending.DONE):
+                return event
+        return None
+
+    def _paths(self, stack: str) -> list[str]:
+        return [path for path in self.records.list(f"{_FOLDER}/{stack}") if _is_numbered(path)]
+
     def _last(self, stack: str) -> tuple[int, str] | None:
-        paths = [path for path in self.records.list(f"{_FOLDER}/{stack}") if _is_numbered(path)]
+        paths = self._paths(stack)
         if not paths:
             return None
         content = self.records.read(paths[-1]) or b""

@@ -139,6 +139,23 @@ def test_tampering_is_named(
         trail.show(found, limit=None, output=output)
 
 
+def test_the_newest_of_an_action_is_the_one_that_was_done_and_that_nobody_changed(
+    history: History, tmp_path: Path
+) -> None:
+    assert history.last("rice", action=Action.PROVE) is None
+    proofs = [replace(EVENT, action=Action.PROVE, details={"proof": name}) for name in ("first", "second", "third")]
+    for event in (*proofs, replace(proofs[0], ending=Ending.FAILED), EVENT):
+        history.append("rice", event)
+    _add_a_stranger(_files(tmp_path))
+    assert history.last("rice", action=Action.PROVE) == proofs[2]
+
+    _files(tmp_path)[2].write_text("[]")
+    assert history.last("rice", action=Action.PROVE) == proofs[1]
+
+    _change_a_field(_files(tmp_path))
+    assert history.last("rice", action=Action.PROVE) == proofs[0]
+
+
 def test_a_foreign_file_beside_the_entries_stops_no_apply(history: History, tmp_path: Path) -> None:
     history.append("rice", EVENT)
     _add_a_stranger([*_files(tmp_path), *_files(tmp_path)])
