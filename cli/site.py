@@ -17,6 +17,7 @@ from provisioner.datastore.objects_server import ObjectsServerAdmin
 from provisioner.datastore.postgres import postgres_access
 from provisioner.datastore.postgres_server import PostgresServerAdmin
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import moved_to, target_of
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import cooperative_files, load_estate
 from provisioner.descriptor.platform import Platform
@@ -27,7 +28,6 @@ from provisioner.engine.policies import PolicyPack
 from provisioner.engine.settings import EngineSettings, engine_folder
 from provisioner.operations.health import Readers
 from provisioner.operations.site import Site
-from provisioner.operations.store_places import moved_to, target_of
 from provisioner.operations.validating import choice_warnings
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.platform import platform_plan
