@@ -12,6 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from cli.streams import harmless
 from cli.views import events as events_view
+from cli.views.changes import kind_of
 from provisioner.engine.events import (
     Attempted,
     Event,
@@ -98,7 +99,8 @@ def _line(event: Event, *, planning: bool) -> str | None:
         case Message():
             return _message_line(event)
         case ResourceDone() if not planning:
-            return f"{event.stack}: {_PAST.get(event.operation, str(event.operation))} {event.resource}"
+            done = _PAST.get(event.operation, str(event.operation))
+            return f"{event.stack}: {done} {event.resource} ({kind_of(event.type)})"
         case ResourceFailed():
             return f"{event.stack}: failed: {event.operation} {event.resource}"
         case StackStarted() if not planning:

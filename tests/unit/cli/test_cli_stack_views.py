@@ -25,6 +25,7 @@ from provisioner.engine.events import (
     StackFinished,
     StackStarted,
     Verb,
+    only_looking,
 )
 from provisioner.engine.fleet import Outcome
 from provisioner.errors import CoopctlError, ExitCode, Interrupted, StackLocked
@@ -39,6 +40,7 @@ QUOTA = ResourceChange(
     operation=Operation.UPDATE,
     fields=(FieldChange(path="spec.hard.pods", before="24", after="30"),),
 )
+NAMESPACE = "kubernetes:core/v1:Namespace"
 GONE = ResourceChange(resource="apps-networkpolicy-dns", type="k:NetworkPolicy", operation=Operation.DELETE)
 CHANGES = Changes(stack="plastics", resources=(QUOTA, GONE), same=37)
 NOTHING = Changes(stack="rice-processing", resources=(), same=39, compared_with_world=False)
@@ -121,10 +123,19 @@ def test_detailed_exit_codes_tell_problems_before_changes() -> None:
     assert detailed(ExitCode.FAILED, wanted=True, changes=True) is ExitCode.FAILED
 
 
+def test_what_is_found_gone_was_not_deleted_by_looking() -> None:
+    stream = io.StringIO()
+    report = only_looking(LineShower(stream, planning=False).show)
+    gone = ResourceDone(stack="plastics", resource="dns", type=NAMESPACE, operation=Operation.DELETE)
+    for event in (gone, Message(stack="plastics", severity=Severity.WARNING, text="slow")):
+        report(event)
+    assert stream.getvalue() == "plastics: warning: slow\n"
+
+
 def test_progress_off_a_terminal_is_one_plain_line_for_what_happened() -> None:
     stream = io.StringIO()
     shower = LineShower(stream, planning=False)
-    about = {"stack": "plastics", "resource": "apps-namespace", "type": "t", "operation": Operation.CREATE}
+    about = {"stack": "plastics", "resource": "apps-namespace", "type": NAMESPACE, "operation": Operation.CREATE}
 
     for event in (
         StackStarted(stack="plastics", verb=Verb.APPLY),
@@ -138,7 +149,7 @@ def test_progress_off_a_terminal_is_one_plain_line_for_what_happened() -> None:
 
     assert stream.getvalue().splitlines() == [
         "plastics: apply begins",
-        "plastics: created apps-namespace",
+        "plastics: created apps-namespace (Namespace)",
         "plastics: failed: create apps-namespace",
         "plastics: objects-bucket: warning: slow",
     ]

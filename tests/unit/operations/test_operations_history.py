@@ -91,7 +91,10 @@ def _tear(files: list[Path]) -> None:
 
 
 def _put_in(text: str) -> Callable[[list[Path]], None]:
-    return lambda files: files[1].write_text(text) and None
+    def put(files: list[Path]) -> None:
+        files[1].write_text(text)
+
+    return put
 
 
 def _write(**changed: object) -> Callable[[list[Path]], None]:
