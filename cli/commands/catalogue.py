@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from cli import options
+from cli import completion, options
 from provisioner.errors import CoopctlError, ExitCode
 
 
@@ -148,7 +148,7 @@ def verify(*, folder: Path | None, events: bool, estate_path: Path | None, outpu
 
 
 @catalogue.command(epilog="Example: coopctl catalogue mirror --to registry.example.kr/backup")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=completion.images)
 @click.option("--from", "source", metavar="REGISTRY", help="Copy from there (default: the platform's registry).")
 @click.option("--to", "target", metavar="REGISTRY", help="Copy to there (default: the platform's mirrors).")
 @options.events

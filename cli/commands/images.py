@@ -3,23 +3,9 @@
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
-from cli import options
-from provisioner.errors import CoopctlError, UsageError
-
-
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """Names of images, from the charts' files, and of coopctl's own."""
-    from cli import wiring
-
-    own = [program.name for program in wiring.programs(report=lambda _: None)]
-    try:
-        estate = wiring.nearest_estate(ctx.params.get("estate_path"))
-        names = [*wiring.open_catalogue(estate=estate).images, *own]
-    except CoopctlError:
-        return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+from cli import completion, options
+from provisioner.errors import UsageError
 
 
 @click.group(epilog="Example: coopctl images build --used --push")
@@ -28,7 +14,7 @@ def images() -> None:
 
 
 @images.command(epilog="Example: coopctl images build portal --push")
-@click.argument("names", nargs=-1, shell_complete=_complete)
+@click.argument("names", nargs=-1, shell_complete=completion.images)
 @click.option("--used", is_flag=True, help="Only what the estate's cooperatives chose, and what coopctl runs itself.")
 @click.option("--push", "pushing", is_flag=True, help="Push to the platform's registry before images.lock is written.")
 @options.events
@@ -64,7 +50,7 @@ def build(
 
 
 @images.command(epilog="Example: coopctl images push")
-@click.argument("names", nargs=-1, shell_complete=_complete)
+@click.argument("names", nargs=-1, shell_complete=completion.images)
 @options.events
 @options.estate
 @options.output
