@@ -11,6 +11,8 @@ from provisioner.operations.history import Ending, Entry, Event, Trail
 # As much of a commit or digest as people compare; JSON has the whole.
 _SHORT = 10
 _DIGEST_LENGTH = 64
+# A run that failed may name every resource that did; a table of such lines cannot be read.
+_WHY_MAX = 160
 
 
 def show(trail: Trail, *, limit: int | None, output: str) -> None:
@@ -52,12 +54,17 @@ def _row(entry: Entry, *, is_cut_off: bool) -> tuple[str, ...]:
     return (
         f"{event.at:%Y-%m-%d %H:%M:%S}",
         str(event.action),
-        "; ".join((f"{ending}: {event.why}" if event.why else ending, *_details(event))),
+        "; ".join((f"{ending}: {_cut(event.why)}" if event.why else ending, *_details(event))),
         f"{event.author.user}@{event.author.host}",
         commit,
         event.plan[:_SHORT],
         ", ".join(f"{count} {operation}" for operation, count in event.changes.items()) or "none",
     )
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WHY_MAX else f"{line[: _WHY_MAX - 1]}…"
 
 
 def _details(event: Event) -> list[str]:

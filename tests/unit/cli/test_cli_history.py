@@ -50,10 +50,32 @@ def test_people_see_which_plan_and_what_a_proof_found_and_no_text_rules_their_te
         plan="0123456789abcdef",
         details={"proof": digest, "verdict": "2 problems"},
     )
-    entry = Entry(number=1, event=event, previous="", digest=digest)
-    trail.show(Trail(stack="rice", entries=(entry,), problems=()), limit=None, output="text")
+    shown_as_text(event)
     shown = capsys.readouterr().out
     assert shown.splitlines()[1].split() == [
         *("2026-01-02", "03:04:05", "prove", "done;", "proof:", "ababababab;", "verdict:", "2", "problems"),
         *("kim\\u001b[2J@console", "cccccccccc", "0123456789", "none"),
     ]
+
+
+def test_what_failed_is_told_in_one_line_that_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    resources = ", ".join(f"apps-networkpolicy-{number}" for number in range(50))
+    event = Event(
+        action=Action.DESTROY,
+        ending=Ending.FAILED,
+        at=datetime(2026, 1, 2, tzinfo=UTC),
+        author=Author(user="kim", host="console"),
+        coopctl="0.1.0",
+        why=f"rice: failed:\n{resources}",
+    )
+    shown_as_text(event)
+    _, line = capsys.readouterr().out.splitlines()
+    assert "failed: rice: failed: apps-networkpolicy-0, " in line
+    assert len(line) < 260
+    assert "…" in line
+
+
+def shown_as_text(event: Event) -> None:
+    """Show a trail of this one event to people."""
+    entry = Entry(number=1, event=event, previous="", digest="ab" * 32)
+    trail.show(Trail(stack="rice", entries=(entry,), problems=()), limit=None, output="text")
