@@ -7,12 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from provisioner.datastore.store_places import read_place, write_place
 from provisioner.descriptor.migration import MigrationTarget, ObjectsTarget, PostgresTarget
 from provisioner.descriptor.platform import Endpoint, SecretReference
 from provisioner.errors import CoopctlError, DataStoreMoving
 from provisioner.naming import CooperativeName, TenantNames, tenant_names
 from provisioner.operations.migration_tenancy import Tenancy
-from provisioner.operations.store_places import read_place, write_place
 from provisioner.plan.store_place import StorePlace, platform_place
 from stacks.programs import StackPrograms
 from tests.integration.engine.conftest import SiteMaker, apply, tenant
