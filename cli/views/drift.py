@@ -9,6 +9,7 @@ from rich.console import Console
 from cli.views import events as events_view
 from cli.views import human, json
 from cli.views.changes import changes_document, field_line, kind_of
+from provisioner.cluster.solution_labels import REMEDY
 from provisioner.engine.changes import ResourceChange
 from provisioner.engine.events import Operation
 from provisioner.engine.fleet import Outcome
@@ -51,6 +52,7 @@ def _document(outcome: Outcome[Drift]) -> dict[str, Any]:
         "drift": changes_document(drift.found),
         "repaired": changes_document(drift.repaired) if drift.repaired else None,
         "foreignObjects": [asdict(item) for item in drift.foreign],
+        "mislabelledPods": [asdict(item) for item in drift.mislabelled],
     }
 
 
@@ -66,6 +68,8 @@ def _print(console: Console, drift: Drift) -> None:
         console.print(f"  {change.resource}  ({kind_of(change.type)}) {_what(change)}", markup=False)
         for field in change.fields:
             console.print(f"      {field_line(field)}", markup=False)
+    for one in drift.mislabelled:
+        console.print(f"  has the flows of a solution: {one}; {REMEDY}", markup=False)
     for item in drift.foreign:
         console.print(
             f"  not ours: {item.resource} {item.namespace}/{item.name}  (made by {item.manager})", markup=False
@@ -73,6 +77,12 @@ def _print(console: Console, drift: Drift) -> None:
 
 
 def _verdict(drift: Drift) -> str:
+    count = len(drift.mislabelled)
+    pods = f"; {count} with a solution's label that is not theirs" if count else ""
+    return _of_resources(drift) + pods
+
+
+def _of_resources(drift: Drift) -> str:
     if not drift.found.any:
         return "as it was applied"
     count = len(drift.found.resources)

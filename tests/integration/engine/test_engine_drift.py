@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provisioner.engine.events import Operation
-from provisioner.naming import PLATFORM_STACK
+from provisioner.naming import LABEL_SOLUTION, PLATFORM_STACK
 from provisioner.operations.drifting import Drift, drift_of_fleet
 from provisioner.operations.planning import FleetOptions
 from provisioner.operations.site import Site
@@ -177,6 +177,22 @@ def test_what_others_made_is_listed_and_left_alone(maker: SiteMaker) -> None:
     ]
     assert not drift.found.any
     maker.world.kubectl("-n", "visited-apps", "get", "configmap", "notes")
+
+
+@pytest.mark.long(seconds=20)
+def test_a_workload_that_had_a_solution_s_label_before_the_rule_is_named_and_left_alone(maker: SiteMaker) -> None:
+    site = maker.site(tenant("before"))
+    apply(site, "before")
+    maker.world.kubectl("-n", "before-apps", "create", "deployment", "notes", "--image=notes", "--replicas=0")
+    label = {"spec": {"template": {"metadata": {"labels": {LABEL_SOLUTION: "ledger"}}}}}
+    maker.world.kubectl("-n", "before-apps", "patch", "deployment", "notes", "-p", json.dumps(label))
+
+    drift = look(site, "before", repair=True)["before"]
+
+    assert [str(one) for one in drift.mislabelled] == [f"Deployment before-apps/notes bears {LABEL_SOLUTION}: ledger"]
+    assert drift.remains
+    maker.world.kubectl("-n", "before-apps", "delete", "deployment", "notes")
+    assert not look(site, "before")["before"].remains
 
 
 @pytest.mark.long(seconds=40)
