@@ -15,6 +15,9 @@ from provisioner.operations.planning import FleetOptions
 from provisioner.operations.site import Site
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.resources import KubernetesObject
+from provisioner.plan.tenant import tenant_of
+from provisioner.plan.tenant_facts import tenant_facts
+from provisioner.proof.accepted import NAME, accepted
 from tests.integration.engine.conftest import CliEstate, SiteMaker, World, apply, new_maker, tenant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
@@ -183,15 +186,17 @@ def test_what_others_made_is_listed_and_left_alone(maker: SiteMaker) -> None:
 def test_a_workload_that_had_a_solution_s_label_before_the_rule_is_named_and_left_alone(maker: SiteMaker) -> None:
     site = maker.site(tenant("before"))
     apply(site, "before")
-    maker.world.kubectl("-n", "before-apps", "create", "deployment", "notes", "--image=notes", "--replicas=0")
-    label = {"spec": {"template": {"metadata": {"labels": {LABEL_SOLUTION: "ledger"}}}}}
-    maker.world.kubectl("-n", "before-apps", "patch", "deployment", "notes", "-p", json.dumps(label))
+    facts = tenant_facts(tenant_of(tenant("before"), cluster=site.platform.cluster.id), platform=site.platform)
+    notes = accepted("Deployment", namespace="before-apps", facts=facts, role="")
+    notes["spec"]["template"]["metadata"]["labels"] |= {LABEL_SOLUTION: "ledger"}
+    # An administrator stands for the time before: nobody else can make such a template now.
+    maker.cluster().api.create("/apis/apps/v1/namespaces/before-apps/deployments", notes)
 
     drift = look(site, "before", repair=True)["before"]
 
-    assert [str(one) for one in drift.mislabelled] == [f"Deployment before-apps/notes bears {LABEL_SOLUTION}: ledger"]
+    assert [str(one) for one in drift.mislabelled] == [f"Deployment before-apps/{NAME} bears {LABEL_SOLUTION}: ledger"]
     assert drift.remains
-    maker.world.kubectl("-n", "before-apps", "delete", "deployment", "notes")
+    maker.world.kubectl("-n", "before-apps", "delete", "deployment", NAME)
     assert not look(site, "before")["before"].remains
 
 
