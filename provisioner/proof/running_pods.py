@@ -43,8 +43,10 @@ _POLL_SECONDS = 0.4
 # A busy node that pulls the image for the first time, and starts all pods at once.
 _START_SECONDS = 60.0
 _TRY_SECONDS = 35.0
-# Pods that go, those of a proof before this one too, are gone by then; pods that answer give no room back themselves.
+# Pods that go, those of a proof before this one too, are gone by then, and one that tries has ended and made room.
 _ROOM_SECONDS = 15.0
+# As long as one after the other gets ready, others are waited for; but pods that answer do so for a limited time.
+_ALL_SECONDS = 90.0
 _ANSWERS, _TRIES = "serve", "try"
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _WITHOUT_PODS = "`coopctl prove --no-probe-pods` proves without pods"
@@ -67,6 +69,24 @@ class PodState:
     last_words: str
     problem: str
     crowded: str = ""
+
+
+@dataclass(kw_only=True)
+class _Patience:
+    """How long pods are waited for: ``seconds`` since the last one got ready, less if all others lack room."""
+
+    seconds: float
+    _begun: float = field(default_factory=time.monotonic)
+    _progress: float = field(default_factory=time.monotonic)
+    _settled: int = 0
+
+    def lasts(self, waiting: Sequence[PodState], *, settled: int) -> bool:
+        """Whether to go on waiting for ``waiting``, now that so many have ``settled``."""
+        now = time.monotonic()
+        if settled > self._settled:
+            self._settled, self._progress = settled, now
+        most = _ROOM_SECONDS if all(pod.crowded for pod in waiting) else self.seconds
+        return bool(waiting) and now - self._progress <= most and now - self._begun <= _ALL_SECONDS
 
 
 @dataclass(kw_only=True)
@@ -96,9 +116,7 @@ class PodSession:
     def _proved(self, image: str) -> Mapping[str, tuple[Finding, ...]]:
         for tenant, namespace in self._places():
             self._begin(tenant, namespace, image=image)
-        started = self._wait(
-            _ANSWERS, seconds=_START_SECONDS, room_seconds=_ROOM_SECONDS, ready=lambda pod: pod.phase == "Running"
-        )
+        started = self._wait(_ANSWERS, seconds=_START_SECONDS, ready=lambda pod: pod.phase == "Running")
         facts = self._facts(started)
         planned = {
             namespace: probes(tenant, namespace, platform=self.cluster.platform, facts=facts)
@@ -108,10 +126,7 @@ class PodSession:
         for tenant, namespace in self._places():
             if namespace in planned:
                 self._start(tenant, namespace, mode=_TRIES, words=arguments(planned[namespace]), image=image)
-        # Each that has ended makes room for the next.
-        ended = self._wait(
-            _TRIES, seconds=_TRY_SECONDS, room_seconds=_TRY_SECONDS, ready=lambda pod: bool(pod.last_words)
-        )
+        ended = self._wait(_TRIES, seconds=_TRY_SECONDS, ready=lambda pod: bool(pod.last_words))
         found = {
             namespace: self._found(namespace, planned, started=started, ended=ended) for _, namespace in self._places()
         }
@@ -140,21 +155,15 @@ class PodSession:
         except NotPermitted as error:
             self._refused[namespace] = error.why or error.message
 
-    def _wait(
-        self, mode: str, *, seconds: float, room_seconds: float, ready: Callable[[PodState], bool]
-    ) -> Mapping[str, PodState]:
-        """The pods of ``mode`` by namespace: when none is to be waited for any more, or time is up."""
-        begun = time.monotonic()
+    def _wait(self, mode: str, *, seconds: float, ready: Callable[[PodState], bool]) -> Mapping[str, PodState]:
+        """The pods of ``mode`` by namespace: when none is to be waited for any more, or none got ready for a while."""
+        patience = _Patience(seconds=seconds)
         while True:
             self.check()
             pods = {pod.namespace: pod for pod in self._pods() if pod.mode == mode}
-            passed = time.monotonic() - begun
-            waiting = [
-                pod
-                for pod in pods.values()
-                if not (ready(pod) or pod.problem or pod.phase == "Failed" or (pod.crowded and passed > room_seconds))
-            ]
-            if not waiting or passed > seconds:
+            settled = {name for name, pod in pods.items() if ready(pod) or pod.problem or pod.phase == "Failed"}
+            waiting = [pod for name, pod in pods.items() if name not in settled]
+            if not patience.lasts(waiting, settled=len(settled)):
                 return pods
             time.sleep(_POLL_SECONDS)
 

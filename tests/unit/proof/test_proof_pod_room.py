@@ -24,11 +24,11 @@ CROWDED = {
     "conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu."}],
 }
 RUNNING = {"phase": "Running", "podIP": "10.244.0.9"}
-Status = Callable[[str, int], Mapping[str, Any]]
+Status = Callable[[str, int, str], Mapping[str, Any]]
 
 
 class FullCluster:
-    """An API server that keeps pods; ``status`` says how one is at its n-th look, by the pod's mode."""
+    """An API server that keeps pods; ``status`` says how one is, by its mode, the number of the look, and namespace."""
 
     def __init__(self, status: Status) -> None:
         self.pods: list[dict[str, Any]] = []
@@ -49,12 +49,10 @@ class FullCluster:
         if not path.startswith("/api/v1/pods"):
             return {"items": []}
         self.looks += 1
-        modes = [pod["metadata"]["name"].rpartition("-")[2] for pod in self.pods]
-        return {
-            "items": [
-                {**pod, "status": self._status(mode, self.looks)} for pod, mode in zip(self.pods, modes, strict=True)
-            ]
-        }
+        return {"items": [{**pod, "status": self._seen(pod["metadata"])} for pod in self.pods]}
+
+    def _seen(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._status(about["name"].rpartition("-")[2], self.looks, about["namespace"])
 
     def attempt(self, method: str, path: str, **_: object) -> None:
         """Take something away."""
@@ -94,7 +92,7 @@ def endings(api: FullCluster) -> list[Ending]:
 
 
 def test_pods_that_never_find_room_end_as_no_room_with_the_scheduler_s_words_and_a_remedy() -> None:
-    api = FullCluster(lambda _mode, _look: CROWDED)
+    api = FullCluster(lambda _mode, _look, _namespace: CROWDED)
     found = session(api).prove()[str(TENANT.names.cooperative)]
     assert [one.verdict.ending for one in found] == [Ending.NO_ROOM] * 2
     assert all("Insufficient cpu" in one.verdict.said and "another node" in one.verdict.said for one in found)
@@ -102,11 +100,26 @@ def test_pods_that_never_find_room_end_as_no_room_with_the_scheduler_s_words_and
 
 
 def test_room_that_comes_free_in_time_is_taken() -> None:
-    api = FullCluster(lambda mode, look: CROWDED if mode == "serve" and look < 3 else RUNNING)
+    api = FullCluster(lambda mode, look, _: CROWDED if mode == "serve" and look < 3 else RUNNING)
     assert Ending.NO_ROOM not in endings(api)
     assert {pod["metadata"]["name"].rpartition("-")[2] for pod in api.pods} == {"serve", "try"}
 
 
+def test_pods_that_get_room_one_after_the_other_are_all_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_pods, "_ROOM_SECONDS", 0.2)
+    monkeypatch.setattr(running_pods, "_TRY_SECONDS", 0.2)
+    ended = {"phase": "Succeeded", "containerStatuses": [{"state": {"terminated": {"message": "no report"}}}]}
+
+    def status(mode: str, look: int, namespace: str) -> Mapping[str, Any]:
+        if mode == "serve":
+            return RUNNING
+        # One of the two has ended soon; the other gets room a good while later.
+        return ended if look > (3 if namespace == TENANT.apps else 18) else CROWDED
+
+    api = FullCluster(status)
+    assert Ending.NO_ROOM not in endings(api)
+
+
 def test_pods_that_try_and_find_no_room_are_no_work_of_the_policies() -> None:
-    api = FullCluster(lambda mode, _look: RUNNING if mode == "serve" else CROWDED)
+    api = FullCluster(lambda mode, _look, _namespace: RUNNING if mode == "serve" else CROWDED)
     assert endings(api) == [Ending.NO_ROOM] * 2
