@@ -40,6 +40,10 @@ KEPT = "tables"
 RECORD = "scratch-server"
 # Sets of texts come in the same order in every run (Python documentation, PYTHONHASHSEED); times are those of nowhere.
 _SAME_EVERY_TIME = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
+# What the first program compiles, the later ones find beside its source (PEP 3147); the name of what is not whole yet
+# goes on behind the dot.
+_COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
+_HALF_COMPILED = "*.pyc.*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +153,7 @@ class _Workshop:
         with _root_of(one.tables, root=self.root, modules=self.program.modules) as own:
             done = subprocess.run(
                 own.python(self.program.source, *one.added),
-                env=own.environment({**reached, **_SAME_EVERY_TIME}),
+                env=own.environment({**reached, **_SAME_EVERY_TIME, **_COMPILED_ONCE}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=PROGRAM_SECONDS,
@@ -169,8 +173,9 @@ def _root_of(one: TableSet, *, root: ImageRoot, modules: str) -> Iterator[ImageR
         return
     with tempfile.TemporaryDirectory(dir=root.root.parent, prefix="root-", ignore_cleanup_errors=True) as folder:
         own = replace(root, root=Path(folder) / "root")
-        # The programs write nothing there, so files may be shared.
-        shutil.copytree(root.root, own.root, symlinks=True, copy_function=os.link)
+        # The programs change no file there, so files may be shared.
+        half = shutil.ignore_patterns(_HALF_COMPILED)
+        shutil.copytree(root.root, own.root, symlinks=True, copy_function=os.link, ignore=half)
         for module in one.own:
             place = own.root / modules / module.name
             shutil.copytree(module.folder, place, ignore=shutil.ignore_patterns("__pycache__"))

@@ -113,6 +113,8 @@ def one_with_a_ledger(folder: Path) -> Path:
         text, replaced = CHOSEN.subn(LEDGER_ALONE, descriptor.read_text(encoding="utf-8"))
         assert replaced == 1
         descriptor.write_text(text, encoding="utf-8")
+    # They are of the cooperatives that are gone.
+    shutil.rmtree(folder / "migrations")
     name_dumps(folder)
     return folder
 
