@@ -63,7 +63,8 @@ class Ledger:
         return found
 
     def save(self, name: str) -> None:
-        """Save a party as people do."""
+        """Save a party as people do, as soon as the ingress knows the way to the pods that are there now."""
+        self.wait_for_login()
         login = self.login
         login.client.call("model.party.party.create", [{"name": name}], {}, session=login.session())
 
@@ -138,7 +139,6 @@ def ledger(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[Ledger]:
                 estate.coopctl("images", "build", "--used", "--push")
                 estate.coopctl("apply", OWN, "--yes", "--no-prove")
                 made = Ledger(estate=estate)
-                made.wait_for_login()
                 made.save("회원사 001")
                 yield made
         finally:
