@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 PYTEST := $(BIN)/pytest -q --durations=30
+MAY_INSTALL := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 
 .PHONY: help setup system toolchain lint test test-quick test-long demo demo-migration bench images docs lock clean
 .DEFAULT_GOAL := help
@@ -20,7 +21,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	touch $@
 
 system: ## Install the Debian packages that the embedded platform uses (root; starts no service)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then tools/install-system-packages; \
+	@if $(MAY_INSTALL); then tools/install-system-packages; \
 	else echo "not root or no apt: the embedded platform will simulate its nodes; see 'coopctl doctor'"; fi
 
 toolchain: setup ## Find or build the pinned tools (some 15 minutes the first time)
@@ -51,6 +52,7 @@ images: setup system ## Build the solutions' images for ESTATE (default examples
 	$(BIN)/coopctl images build --estate $(or $(ESTATE),examples/pilot) $(if $(PUSH),--push)
 
 bench: setup system toolchain ## Run the benchmarks and write docs/explanation/performance.md
+	@if $(MAY_INSTALL); then tools/install-system-packages bench-packages.txt; fi
 	$(BIN)/python -m bench
 
 docs: setup ## Generate docs/reference

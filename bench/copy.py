@@ -1,8 +1,9 @@
 """How fast a database is copied to another server: its rows alone, and all of it with indexes and constraints.
 
 On two PostgreSQL servers of its own in a temporary folder. Rows alone are held against a raw pipe (psql COPY to psql
-COPY, binary, the same tables, as many at once), the whole against `pg_dump -Fc | pg_restore`. Every copy goes into a
-new database. Aims: at least 0.9 of the raw pipe's rate, and the whole faster than pg_dump and pg_restore.
+COPY, binary, the same tables, as many at once), the whole against `pg_dump -Fc | pg_restore` and, where it is
+installed, against `pgcopydb clone` with as many jobs. Every copy goes into a new database. Aims: at least 0.9 of the
+raw pipe's rate, and the whole faster than both tools.
 """
 
 import argparse
@@ -146,6 +147,15 @@ def all_by_dump(work: CopyWork) -> float:
     return seconds_of(lambda: _dump_and_restore(work))
 
 
+def all_by_pgcopydb(work: CopyWork) -> float:
+    """The same by `pgcopydb clone`, which finds both servers in the service file."""
+    with tempfile.TemporaryDirectory(prefix="coopctl-bench-") as folder:
+        command = ["pgcopydb", "clone", "--dir", f"{folder}/work", "--source", f"service={SOURCE}"]
+        command += ["--target", f"service={TARGET}", "--table-jobs", str(STREAMS), "--index-jobs", str(STREAMS)]
+        variables = _variables(work, SOURCE)
+        return seconds_of(lambda: subprocess.run(command, check=True, env=variables, capture_output=True))
+
+
 def measure(*, rows: int, runs: int) -> list[dict[str, object]]:
     """Measure each way in turn, ``runs`` times, and take the best of each: what else ran is not ours."""
     ways: dict[str, Callable[[CopyWork], float]] = {
@@ -153,6 +163,7 @@ def measure(*, rows: int, runs: int) -> list[dict[str, object]]:
         "rows": rows_by_coopctl,
         "dump": all_by_dump,
         "all": all_by_coopctl,
+        **({"pgcopydb": all_by_pgcopydb} if shutil.which("pgcopydb") else {}),
     }
     best = dict.fromkeys(ways, float("inf"))
     with running_server() as here, running_server() as there:
@@ -166,6 +177,11 @@ def measure(*, rows: int, runs: int) -> list[dict[str, object]]:
     return [
         _result("rows alone", rates["rows"], "raw binary COPY pipe", rates["pipe"], runs=runs),
         _result("with indexes", rates["all"], "pg_dump -Fc | pg_restore", rates["dump"], runs=runs),
+        *(
+            _result("with indexes", rates["all"], "pgcopydb clone", rates[tool], runs=runs)
+            for tool in rates
+            if tool == "pgcopydb"
+        ),
     ]
 
 

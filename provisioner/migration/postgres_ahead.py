@@ -1,7 +1,8 @@
 """Compares what was written since the last verification while applications work: little is left for behind the fence.
 
 1. A place in the source's WAL is noted; what the watch slot remembers is read, and the target catches up.
-2. Those rows and the schema are compared as in a rehearsal. A row that was written meanwhile is of the next pass.
+2. Those rows are compared as in a rehearsal, and the schemas, if one has changed since the pass before. A row that was
+   written meanwhile is of the next pass.
 3. If nothing differs, the slot forgets what was written up to that place.
 4. Again, until a pass had few rows, or not clearly fewer than the one before: applications write as fast as we read.
 
@@ -9,11 +10,13 @@ It proves nothing: the switch asks for what is compared behind the fence. Cut of
 all that was not compared.
 """
 
+from dataclasses import dataclass, replace
+
 from provisioner.datastore.postgres_connection import Connection
 from provisioner.errors import VerificationFailed
 from provisioner.migration.postgres_changes import Touched, forget_changes, read_touched
 from provisioner.migration.postgres_following import nudge
-from provisioner.migration.postgres_report import SHOWN_IN_ERROR, VerificationReport
+from provisioner.migration.postgres_report import SHOWN_IN_ERROR, AgreedSchema, VerificationReport
 from provisioner.migration.postgres_verification import Comparison, rehearse_changed
 
 MOST_PASSES = 8
@@ -21,8 +24,16 @@ MOST_PASSES = 8
 FEW_ROWS = 200
 
 
-def compare_ahead(source: Connection, comparison: Comparison, *, publication: str) -> tuple[int, ...]:
-    """Compare in passes, after a clean rehearsal and before the fence; gives how many rows each pass had to look at.
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """How many rows each pass had to look at, and the schemas that agreed in the last."""
+
+    passes: tuple[int, ...]
+    agreed: AgreedSchema | None
+
+
+def compare_ahead(source: Connection, comparison: Comparison, *, publication: str) -> Ahead:
+    """Compare in passes, after a clean rehearsal and before the fence.
 
     The watch slot has remembered what is in ``publication`` since that rehearsal began. Raises VerificationFailed,
     naming what differs, and what the comparison's ``catch_up`` raises; nobody was kept out.
@@ -35,12 +46,14 @@ def compare_ahead(source: Connection, comparison: Comparison, *, publication: st
         until = nudge(source)
         touched = read_touched(source, slot=names.watch_slot, publication=publication, tables=comparison.tables)
         catch_up()
-        require_same(rehearse_changed(comparison, touched))
+        report = rehearse_changed(comparison, touched)
+        require_same(report)
+        comparison = replace(comparison, agreed=report.agreed)
         forget_changes(source, slot=names.watch_slot, until=until)
         passes.append(rows_to_read(comparison, touched))
         if is_enough(passes):
             break
-    return tuple(passes)
+    return Ahead(passes=tuple(passes), agreed=comparison.agreed)
 
 
 def rows_to_read(comparison: Comparison, touched: Touched) -> int:

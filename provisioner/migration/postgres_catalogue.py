@@ -5,7 +5,7 @@ ago, as a fingerprint, it finds any change of the schema, however it was made.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -52,14 +52,14 @@ class Catalogue:
         return hashlib.sha256(repr(guarded).encode()).hexdigest()
 
 
-def read_catalogue(connection: Connection, *, names: ReplicationNames) -> Catalogue:
-    """Read it in one snapshot, without what the migration made for itself."""
+def read_catalogue(connection: Connection, *, names: ReplicationNames, kinds: Collection[str] = QUERIES) -> Catalogue:
+    """Read it in one snapshot, or only things of some ``kinds``, without what the migration made for itself."""
     ours = {"publications": sorted(names.publications), "roles": sorted(names.roles)}
     entries: dict[Key, str] = {}
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        for kind, query in QUERIES.items():
-            for name, text in rows(connection, sql.SQL(query), ours):
+        for kind in kinds:
+            for name, text in rows(connection, sql.SQL(QUERIES[kind]), ours):
                 entries[kind, str(name)] = text or ""
     return Catalogue(entries=entries)
 

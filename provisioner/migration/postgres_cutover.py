@@ -200,13 +200,13 @@ def cut_over(work: Cutover) -> Switched:
     with (
         session(work.copy.source) as source,
         session(work.copy.target) as target,
-        at_hand(work.comparison()) as comparison,
+        at_hand(work.comparison()) as everything,
     ):
         require_unchanged(source, before=work.catalogue, names=work.names)
         roles = refresh_roles(source, target)
         if work.online and work.target_as_seen is None:
             make_relay_role(source, names=work.names, tables=work.streamed, password=work.reverse_password)
-        _compare_ahead(work, comparison, source)
+        comparison = _compare_ahead(work, everything, source)
         fence = plan_fence(source, roles)
         work.record(fence)
         clock = _Clock()
@@ -310,9 +310,10 @@ def look_ahead(work: Cutover) -> None:
         _compare_ahead(work, comparison, source)
 
 
-def _compare_ahead(work: Cutover, comparison: Comparison, source: Connection) -> None:
+def _compare_ahead(work: Cutover, comparison: Comparison, source: Connection) -> Comparison:
+    """Gives the comparison that is left for behind the fence."""
     if not work.rehearsed:
-        return
+        return comparison
 
     def catch_up() -> None:
         # Sessions of its own: several tables may be waited for at once.
@@ -320,7 +321,7 @@ def _compare_ahead(work: Cutover, comparison: Comparison, source: Connection) ->
             drain(publisher, subscriber, slot=work.names.slot, timeout_seconds=work.drain_seconds)
 
     ahead = replace(work.rehearsal(catch_up), idle=comparison.idle)
-    compare_ahead(source, ahead, publication=work.names.publication)
+    return replace(comparison, agreed=compare_ahead(source, ahead, publication=work.names.publication).agreed)
 
 
 def _proved(

@@ -69,10 +69,24 @@ Difference = TypeVar("Difference", RowDifference, CatalogueDifference, SequenceD
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgreedSchema:
+    """Both sides' digests (postgres_schema_digest.py) as they were when all ``entries`` definitions were the same.
+
+    As long as both digests are these, the schemas are the same.
+    """
+
+    source: str
+    target: str
+    entries: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerificationReport:
     """What was compared, and all differences.
 
-    ``begun`` is in seconds since 1970 (UTC); versions are as PostgreSQL numbers them, such as 150018.
+    ``begun`` is in seconds since 1970 (UTC); versions are as PostgreSQL numbers them, such as 150018. ``agreed`` is for
+    the next comparison, if the schemas are the same; ``schema_by_digest`` says that they were not read again, since
+    neither has changed since they were.
     """
 
     scope: Scope
@@ -82,6 +96,8 @@ class VerificationReport:
     target_version: int
     tables: tuple[TableVerification, ...]
     catalogue_entries: int
+    schema_by_digest: bool = False
+    agreed: AgreedSchema | None = None
     catalogue: tuple[CatalogueDifference, ...] = ()
     sequences: tuple[SequenceDifference, ...] = ()
     large_objects: tuple[int, ...] = ()
@@ -130,6 +146,7 @@ class VerificationReport:
             "tables": len(self.tables),
             "rows": sum(one.source_rows for one in self.tables),
             "definitions": self.catalogue_entries,
+            "schemaByDigest": self.schema_by_digest,
             "sourceVersion": self.source_version,
             "targetVersion": self.target_version,
             "seconds": round(self.seconds, 3),

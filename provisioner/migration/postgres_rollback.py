@@ -108,11 +108,13 @@ def prove_return(
     with (
         session(work.copy.source) as source,
         session(work.copy.target) as target,
-        at_hand(_reversed_comparison(work)) as comparison,
+        at_hand(_reversed_comparison(work)) as everything,
     ):
+        agreed = None
         if rehearsed:
-            ahead = replace(comparison, tables=work.streamed, catch_up=_relaying(work))
-            compare_ahead(target, ahead, publication=work.names.reverse_publication)
+            ahead = replace(everything, tables=work.streamed, catch_up=_relaying(work))
+            agreed = compare_ahead(target, ahead, publication=work.names.reverse_publication).agreed
+        comparison = replace(everything, agreed=agreed)
         closed = plan_fence(target, work.copy.source_facts.role_names)
         record(closed)
         try:

@@ -20,11 +20,13 @@ from functools import partial
 from typing import TypeVar
 
 from provisioner.datastore.postgres_connection import Connection
-from provisioner.migration.postgres_catalogue import compare_catalogues, read_catalogue
+from provisioner.migration.postgres_catalogue import CatalogueDifference, compare_catalogues, read_catalogue
+from provisioner.migration.postgres_catalogue_queries import QUERIES
 from provisioner.migration.postgres_changes import Touched
 from provisioner.migration.postgres_facts import TableFacts, TableName
 from provisioner.migration.postgres_large_objects import read_digests
 from provisioner.migration.postgres_report import (
+    AgreedSchema,
     RowDifference,
     Scope,
     SequenceDifference,
@@ -32,6 +34,7 @@ from provisioner.migration.postgres_report import (
     VerificationReport,
 )
 from provisioner.migration.postgres_row_sums import pin, read_chunks, read_keyed, read_members, read_texts
+from provisioner.migration.postgres_schema_digest import OUTSIDE, read_schema_digest
 from provisioner.migration.postgres_sequences import read_positions
 from provisioner.migration.postgres_sides import Side, session
 from provisioner.naming import ReplicationNames
@@ -54,6 +57,7 @@ class Comparison:
     """What to compare and how: ``catch_up`` waits until the target has applied what the source has committed by now.
 
     ``ignored`` are kinds of the catalogue that a fence changes on purpose; the rehearsal has compared them.
+    ``agreed`` is of an earlier comparison: while neither schema has changed since, its definitions are not read again.
     ``back`` says that ``source`` is the migration's target, on the way home. ``idle`` are sessions of both sides that
     are taken before others are opened.
     """
@@ -63,6 +67,7 @@ class Comparison:
     tables: Sequence[TableFacts]
     names: ReplicationNames
     ignored: frozenset[str] = frozenset()
+    agreed: AgreedSchema | None = None
     back: bool = False
     catch_up: Callable[[], None] | None = None
     workers: int = DEFAULT_WORKERS
@@ -107,23 +112,48 @@ def _report(
     begun, started = time.time(), time.monotonic()
     with ThreadPoolExecutor(1) as pool, _both(comparison) as (source, target):
         verified = pool.submit(tables)
-        ours, theirs = _at_once(source, target, lambda side: read_catalogue(side, names=comparison.names))
+        schemas = _compared_schemas(comparison, source, target)
         at_rest = scope is not Scope.REHEARSAL
         ignored = comparison.ignored | (frozenset() if at_rest else {"large object"})
         objects = _large_objects(source, target) if at_rest else ()
-        found = compare_catalogues(ours, theirs, reader=target, back=comparison.back)
         return VerificationReport(
             scope=scope,
             begun=begun,
             source_version=source.info.server_version,
             target_version=target.info.server_version,
             tables=verified.result(),
-            catalogue_entries=len(ours.entries),
-            catalogue=tuple(one for one in found if one.kind not in ignored),
+            catalogue_entries=schemas.entries,
+            schema_by_digest=schemas.by_digest,
+            agreed=schemas.agreed,
+            catalogue=tuple(one for one in schemas.differences if one.kind not in ignored),
             sequences=_sequences(source, target) if at_rest else (),
             large_objects=objects,
             seconds=time.monotonic() - started,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Schemas:
+    differences: tuple[CatalogueDifference, ...]
+    entries: int
+    by_digest: bool
+    agreed: AgreedSchema | None
+
+
+def _compared_schemas(comparison: Comparison, source: Connection, target: Connection) -> _Schemas:
+    """By all definitions; by what no digest covers if the schemas agreed, and neither has changed since."""
+    known = comparison.agreed
+    # Before the definitions: what changes between the two is found by the next comparison.
+    digests = _at_once(source, target, read_schema_digest)
+    by_digest = known is not None and digests == (known.source, known.target)
+    kinds = OUTSIDE if by_digest else QUERIES
+    ours, theirs = _at_once(source, target, lambda side: read_catalogue(side, names=comparison.names, kinds=kinds))
+    found = compare_catalogues(ours, theirs, reader=target, back=comparison.back)
+    if not by_digest:
+        same = all(one.kind in OUTSIDE for one in found)
+        known = AgreedSchema(source=digests[0], target=digests[1], entries=len(ours.entries)) if same else None
+    entries = known.entries if known else len(ours.entries)
+    return _Schemas(differences=found, entries=entries, by_digest=by_digest, agreed=known)
 
 
 def _changed_tables(

@@ -18,6 +18,7 @@ from importlib.metadata import version
 
 from provisioner.catalogue import images_lock
 from provisioner.cluster.objects import open_cluster
+from provisioner.datastore.store_places import moved_to
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Attempted, Report, StackFinished, StackStarted, Verb
 from provisioner.engine.fleet import Outcome, run_fleet
@@ -29,7 +30,6 @@ from provisioner.operations.reaching import require_reachable
 from provisioner.operations.recording import recorded
 from provisioner.operations.site import Site
 from provisioner.operations.site import Target as Stack
-from provisioner.operations.store_places import moved_to
 from provisioner.plan.resources import CooperativePlan
 from provisioner.plan.store_place import seen_from_pods
 from provisioner.proof.cluster_facts import ClusterFacts, read_cluster

@@ -163,7 +163,7 @@ def test_after_deleting_everything_the_kept_state_makes_everything_again(demo: D
 
     assert traces(estate.root) == demo.before
     assert not estate.files.root.exists()
-    assert list((estate.root / ".coopctl" / "state").rglob("rice-processing.json"))
+    assert list((estate.root / ".coopctl" / "state" / ".pulumi" / "stacks").rglob("rice-processing.json"))
     again = run_demo(estate.root).must_hold()
     assert "6 of 6 claims hold;" in again.stdout
     planned = estate.document("plan", "rice-processing", "plastics", "--refresh", "--detailed-exitcode")

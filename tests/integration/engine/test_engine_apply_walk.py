@@ -168,12 +168,15 @@ def test_apply_killed_when_it_takes_off_foreign_fields_is_finished_by_the_same_c
 @pytest.mark.long(seconds=60)
 @pytest.mark.usefixtures("simulated_node")
 def test_apply_killed_while_it_waits_for_pods_is_finished_by_the_same_command(walked: CliEstate, name: str) -> None:
-    before = names_in_use(walked.maker)
+    before, kubectl = names_in_use(walked.maker), walked.maker.world.kubectl
+    nodes = kubectl("get", "nodes", "--output", "name").split()
     waiting = ("apply", "--yes", "--events", "--timeout", "60", name)
+    kubectl("cordon", *nodes)
     process = walked.start(*waiting)
     reach_message(process, "waiting for Deployment portal")
 
     kill(process, Kill.COOPCTL, folder=working_folder(walked, name))
+    kubectl("uncordon", *nodes)
     for when in ("before", "after"):
         place = "provisioner.operations.making:wait_for_workloads"
         require_killed(walked.start(*waiting, program=dying(place, when)))

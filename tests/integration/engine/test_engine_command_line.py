@@ -151,7 +151,7 @@ def test_an_estate_lives_at_any_path_and_leaves_nothing_beside_it(
     estate.done("apply", "--plan", str(plan), "--yes")
     settled = estate.run("plan", "anywhere", "--refresh", "--detailed-exitcode")
     healthy = json.loads(estate.done("status", "anywhere", "--output", "json"))["stacks"][0]["healthy"]
-    kept = [path.name for path in (estate.root / ".coopctl" / "state").rglob("anywhere.json")]
+    kept = [path.name for path in (estate.root / ".coopctl" / "state" / ".pulumi" / "stacks").rglob("anywhere.json")]
     estate.done("destroy", "anywhere", "--yes")
 
     assert settled.returncode == 0, settled.stderr

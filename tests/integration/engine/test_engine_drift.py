@@ -197,7 +197,12 @@ def test_drift_on_the_command_line_has_its_own_exit_code_and_history(
     assert seen.returncode == 10
     assert "apps-networkpolicy-dns" in seen.stdout
     assert refused.returncode == 2
+    assert "apps-networkpolicy-dns  (NetworkPolicy) is gone" in refused.stderr
+    assert "to delete" not in refused.stderr
     assert mended.returncode == 0
+    # Looking deletes nothing, and says so; what is mended is told as it is made.
+    assert "deleted" not in mended.stderr
+    assert "lined: created apps-networkpolicy-dns (NetworkPolicy)" in mended.stderr
     stacks = {stack["stack"]: stack for stack in json.loads(mended.stdout)["stacks"]}
     assert [item["resource"] for item in stacks["lined"]["repaired"]["resources"]] == ["apps-networkpolicy-dns"]
     assert stacks[PLATFORM_STACK]["repaired"] is None

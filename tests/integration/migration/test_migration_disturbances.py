@@ -38,10 +38,10 @@ SLOW = "COPY (SELECT id, note, pg_sleep(0.002)::text FROM public.lots) TO STDOUT
 
 
 @pytest.fixture
-def move(source_server: PostgresServer, same_version_target: PostgresServer, tmp_path: Path) -> Iterator[Move]:
-    side = source_server.new_database("plain")
+def move(source_postgres: PostgresServer, target_postgres: PostgresServer, tmp_path: Path) -> Iterator[Move]:
+    side = source_postgres.new_database("plain")
     run(side, PLAIN.format(db=side.database))
-    with prepared_move(side, same_version_target, folder=tmp_path) as made:
+    with prepared_move(side, target_postgres, folder=tmp_path) as made:
         made.publish()
         yield made
         abandon(made.cutover(), fence=None)
@@ -121,9 +121,9 @@ def test_what_an_application_may_have_written_is_never_copied_over(move: Move) -
 
 
 def test_a_target_that_is_down_for_a_while_is_waited_for(
-    source_server: PostgresServer, open_folder: Path, tmp_path: Path
+    source_postgres: PostgresServer, open_folder: Path, tmp_path: Path
 ) -> None:
-    side = source_server.new_database("patient")
+    side = source_postgres.new_database("patient")
     run(side, PLAIN.format(db=side.database))
     with (
         running_postgres(open_folder / "restarted") as target,
@@ -206,14 +206,14 @@ def _until(move: Move, query: str) -> None:
 
 
 def test_the_password_of_the_stream_is_seen_by_nobody_and_gone_with_it(
-    move: Move, source_server: PostgresServer, same_version_target: PostgresServer
+    move: Move, source_postgres: PostgresServer, target_postgres: PostgresServer
 ) -> None:
     move.copy()
     move.follow()
     move.catch_up()
     secret = move.password.reveal()
     seen = f"SELECT count(*) FROM pg_stat_activity WHERE strpos(query, '{secret}') > 0 AND pid <> pg_backend_pid()"  # noqa: S608 - our own secret
-    for side, server in ((move.source, source_server), (move.target, same_version_target)):
+    for side, server in ((move.source, source_postgres), (move.target, target_postgres)):
         assert run(side, seen) == [(0,)]
         assert secret not in (server.folder / "log").read_text()
     kept = f"SELECT count(*) FROM pg_subscription WHERE strpos(subconninfo, '{secret}') > 0"  # noqa: S608 - our own secret

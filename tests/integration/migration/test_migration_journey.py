@@ -37,8 +37,8 @@ INSERT INTO unkeyed_unique VALUES ('w{n}', {n});
 
 
 @pytest.fixture
-def move(source_server: PostgresServer, target_server: PostgresServer, tmp_path: Path) -> Iterator[Move]:
-    with prepared_move(make_awkward(source_server), target_server, folder=tmp_path) as made:
+def move(source_postgres: PostgresServer, target_server: PostgresServer, tmp_path: Path) -> Iterator[Move]:
+    with prepared_move(make_awkward(source_postgres), target_server, folder=tmp_path) as made:
         yield made
 
 

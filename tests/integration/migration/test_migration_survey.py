@@ -65,8 +65,8 @@ def test_all_else_that_decides_is_counted(facts: SourceFacts, awkward_source: Si
     assert facts.server.settings["wal_level"] == "logical"
 
 
-def test_a_transaction_in_another_database_is_named(source_server: PostgresServer, awkward_source: Side) -> None:
-    other = source_server.new_database("other")
+def test_a_transaction_in_another_database_is_named(source_postgres: PostgresServer, awkward_source: Side) -> None:
+    other = source_postgres.new_database("other")
     with psycopg.connect(conninfo(other)) as busy:
         busy.execute("CREATE TABLE held (id int)")
         with session(awkward_source) as connection:
@@ -74,8 +74,8 @@ def test_a_transaction_in_another_database_is_named(source_server: PostgresServe
         assert (other.database, busy.info.backend_pid) in [(one.database, one.pid) for one in found]
 
 
-def test_event_triggers_are_found_but_the_one_that_secures_the_rows_of_members(source_server: PostgresServer) -> None:
-    watched = source_server.new_database("watched")
+def test_event_triggers_are_found_but_the_one_that_secures_the_rows_of_members(source_postgres: PostgresServer) -> None:
+    watched = source_postgres.new_database("watched")
     with session(watched) as connection:
         connection.execute(
             "CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;"

@@ -17,6 +17,7 @@ from provisioner.migration.postgres_facts import TableName
 from provisioner.migration.postgres_following import drop_publication, nudge
 from provisioner.migration.postgres_preflight import Route
 from provisioner.migration.postgres_report import Scope, VerificationReport, require_verified
+from provisioner.migration.postgres_schema_digest import read_schema_digest
 from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_snapshot import drop_slot, slot_snapshot
 from provisioner.migration.postgres_verification import (
@@ -54,12 +55,12 @@ ANALYZE;
 
 @pytest.fixture(scope="module")
 def moved(
-    source_server: PostgresServer, same_version_target: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+    source_postgres: PostgresServer, target_postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Move]:
     """A database that was copied while nobody wrote; its slot and publication are there."""
-    side = source_server.new_database("small")
+    side = source_postgres.new_database("small")
     run(side, SMALL.format(db=side.database))
-    with prepared_move(side, same_version_target, folder=Path(tmp_path_factory.mktemp("small"))) as move:
+    with prepared_move(side, target_postgres, folder=Path(tmp_path_factory.mktemp("small"))) as move:
         move.publish()
         with slot_snapshot(side, slot=move.names.slot) as snapshot:
             copy_database(move.copy_work, snapshot)
@@ -144,15 +145,64 @@ def test_a_good_copy_is_proved(moved: Move) -> None:
 )
 def test_each_damage_is_named(moved: Move, damage: str, undo: str, named: str) -> None:
     stem = moved.source.database
+    agreed = verify_everything(_whole(moved)).agreed
+    assert agreed is not None
     run(moved.target, damage.format(db=stem))
     try:
         report = verify_everything(_whole(moved))
+        later = verify_everything(replace(_whole(moved), agreed=agreed))
     finally:
         run(moved.target, undo.format(db=stem))
     assert len(report.differences) == 1, report.differences
     assert named in report.differences[0]
+    assert later.differences == report.differences, "a schema that agreed before is looked at again"
     with pytest.raises(VerificationFailed):
         require_verified(report)
+
+
+def test_schemas_that_agreed_and_have_not_changed_are_not_read_again(moved: Move) -> None:
+    before = verify_everything(_whole(moved))
+    again = verify_everything(replace(_whole(moved), agreed=before.agreed))
+    assert (before.schema_by_digest, again.schema_by_digest) == (False, True)
+    assert again.clean
+    assert again.catalogue_entries == before.catalogue_entries > 20
+    assert again.agreed == before.agreed
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "ANALYZE",
+        "TRUNCATE parts; INSERT INTO parts SELECT n, n FROM generate_series(1, 100) n",
+        "SELECT nextval('lots_id_seq'); SELECT setval('lots_id_seq', 20000)",
+        "BEGIN; ALTER TABLE parts ADD x int; ROLLBACK",
+    ],
+)
+def test_work_of_applications_leaves_the_digest_of_the_schema(moved: Move, work: str) -> None:
+    with session(moved.source) as source:
+        before = read_schema_digest(source)
+        run(moved.source, work)
+        assert read_schema_digest(source) == before
+
+
+def test_temporary_relations_leave_the_digest_of_the_schema(moved: Move) -> None:
+    with session(moved.source) as source, session(moved.source) as application:
+        before = read_schema_digest(source)
+        application.execute("CREATE TEMPORARY TABLE mine (id serial PRIMARY KEY, a text DEFAULT 'x' CHECK (a <> ''))")
+        application.execute("CREATE TEMPORARY VIEW his AS SELECT 1 AS one")
+        assert read_schema_digest(source) == before
+
+
+def test_a_refreshed_view_and_a_table_written_anew_leave_the_digest_of_the_schema(moved: Move) -> None:
+    run(moved.source, "CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM lots; CREATE INDEX ON counted (count)")
+    try:
+        with session(moved.source) as source:
+            before = read_schema_digest(source)
+            run(moved.source, "REFRESH MATERIALIZED VIEW counted")
+            source.execute("VACUUM FULL public.no_key")
+            assert read_schema_digest(source) == before
+    finally:
+        run(moved.source, "DROP MATERIALIZED VIEW counted")
 
 
 def test_a_rehearsal_is_no_proof(moved: Move) -> None:
@@ -249,7 +299,7 @@ def test_passes_before_the_fence_leave_only_what_was_written_since_the_last_one(
     try:
         with _remembering(moved), session(moved.source) as source:
             run(moved.source, many)
-            passes = compare_ahead(source, _streamed(moved, catch_up), publication=moved.names.publication)
+            passes = compare_ahead(source, _streamed(moved, catch_up), publication=moved.names.publication).passes
             left = _remembered(moved)
     finally:
         for side in (moved.source, moved.target):
@@ -308,10 +358,12 @@ def test_sessions_at_hand_give_the_same_report_and_open_no_others(moved: Move) -
 def test_a_change_of_the_schema_is_noticed_and_named(moved: Move, change: str, undo: str, named: str) -> None:
     with session(moved.source) as source:
         before = read_catalogue(source, names=moved.names)
+        digest = read_schema_digest(source)
         run(moved.source, change)
         try:
             with pytest.raises(SchemaChanged) as caught:
                 require_unchanged(source, before=before, names=moved.names)
+            assert read_schema_digest(source) != digest
         finally:
             run(moved.source, undo)
         require_unchanged(source, before=before, names=moved.names)

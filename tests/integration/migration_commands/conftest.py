@@ -4,21 +4,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
-from provisioner.embedded.objects import ObjectsPart
+from provisioner.datastore.credentials import AccessKey
 from provisioner.migration.postgres_rollback import read_leftovers
 from provisioner.migration.postgres_sides import Side, session
 from provisioner.naming import replication_names
-from tests.conftest import Servers, running_servers
+from tests.conftest import Servers
 from tests.data_stores import administrator_key
+from tests.integration.conftest import Between
 from tests.integration.migration_objects.worlds import Store
-from tests.postgres_servers import PostgresServer, running_postgres
+from tests.postgres_servers import PostgresServer
 
 COOPCTL = (sys.executable, "-c", "from cli.main import main; main()")
 NAME = "rice-out"
@@ -120,69 +122,75 @@ class World:
         return found
 
 
-@pytest.fixture(scope="session")
-def source_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """The platform's server."""
-    with running_postgres(open_folder / "commands-source") as server:
-        yield server
+AWorld = TypeVar("AWorld", bound=World)
 
 
-@pytest.fixture(scope="session")
-def target_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """The cooperative's own server."""
-    with running_postgres(open_folder / "commands-target") as server:
-        yield server
+def platform_of(postgres: PostgresServer, objects: Servers) -> str:
+    """The descriptor of a platform with these servers."""
+    return PLATFORM.format(port=postgres.port, objects=objects.objects_url, credentials=objects.objects_credentials)
 
 
-@pytest.fixture(scope="session")
-def objects_server(open_folder: Path) -> Iterator[Servers]:
-    """An S3 server for both buckets."""
-    folder = open_folder / "commands-objects"
-    with running_servers(folder, run=open_folder / "commands-run", parts=(ObjectsPart(),)) as running:
-        yield running
-
-
-@pytest.fixture
-def moving(
-    source_server: PostgresServer, target_server: PostgresServer, objects_server: Servers, tmp_path: Path
-) -> Iterator[World]:
-    """A cooperative with rows and objects, and an empty target."""
-    bucket, target_bucket = Store(objects_server, versioning=True), Store(objects_server, versioning=False)
-    database, cooperative = bucket.tenant.names.database, bucket.tenant.names.cooperative
-    source_server.execute(f"CREATE DATABASE {database} TEMPLATE template0")
-    source_server.execute(TABLES.format(db=database), database=database)
-    for number in range(3):
-        bucket.put(f"scans/{number}", b"scan" * number, ContentType="image/png")
-    target = target_server.new_database("moved")
-    secret, key = target.password.reveal(), administrator_key(objects_server.objects_credentials)
-    texts = {
-        "platform.yaml": PLATFORM.format(
-            port=source_server.port,
-            objects=objects_server.objects_url,
-            credentials=objects_server.objects_credentials,
-        ),
-        f"migrations/{NAME}.yaml": MIGRATION.format(
-            cooperative=cooperative, objects=objects_server.objects_url, bucket=target_bucket.name
-        ),
-        f"cooperatives/{cooperative}.yaml": "",
+def environment_of(source: PostgresServer, target: Side, *, key: AccessKey) -> dict[str, str]:
+    """The credentials that the documents of these tests refer to."""
+    password = target.password.reveal()
+    return {
+        "SOURCE_PASSWORD": source.password.reveal(),
+        "TARGET_DSN": f"postgresql://postgres:{password}@127.0.0.1:{target.port}/{target.database}?sslmode=disable",
+        "TARGET_KEY": f"{key.id}:{key.secret.reveal()}",
     }
-    for path, text in texts.items():
-        file = tmp_path / path
+
+
+@contextmanager
+def world_between(
+    made: type[AWorld],
+    between: Between,
+    *,
+    root: Path,
+    tables: str,
+    objects: Iterable[tuple[str, bytes]],
+    documents: Mapping[str, str],
+) -> Iterator[AWorld]:
+    """A cooperative with ``tables`` and ``objects``, an empty target, and an estate in ``root`` with ``documents``.
+
+    Names and texts of the documents are formatted with the ``cooperative``, the ``objects`` server's address and the
+    target's ``bucket``.
+    """
+    bucket, target_bucket = Store(between.objects, versioning=True), Store(between.objects, versioning=False)
+    database, cooperative = bucket.tenant.names.database, bucket.tenant.names.cooperative
+    between.source.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+    between.source.execute(tables.format(db=database), database=database)
+    for name, body in objects:
+        bucket.put(name, body, ContentType="image/png")
+    target = between.target.new_database("moved")
+    (root / "platform.yaml").write_text(platform_of(between.source, between.objects))
+    values = {"cooperative": cooperative, "objects": between.objects.objects_url, "bucket": target_bucket.name}
+    for name, text in documents.items():
+        file = root / name.format(**values)
         file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
-    yield World(
-        root=tmp_path,
-        source_server=source_server,
-        source=source_server.side(database),
-        target_server=target_server,
+        file.write_text(text.format(**values))
+    yield made(
+        root=root,
+        source_server=between.source,
+        source=between.source.side(database),
+        target_server=between.target,
         target=target,
         bucket=bucket,
         target_bucket=target_bucket,
-        environment={
-            "SOURCE_PASSWORD": source_server.password.reveal(),
-            "TARGET_DSN": f"postgresql://postgres:{secret}@127.0.0.1:{target.port}/{target.database}?sslmode=disable",
-            "TARGET_KEY": f"{key.id}:{key.secret.reveal()}",
-        },
+        environment=environment_of(between.source, target, key=administrator_key(between.objects.objects_credentials)),
     )
     bucket.retire()
     target_bucket.retire()
+
+
+@pytest.fixture
+def moving(between: Between, tmp_path: Path) -> Iterator[World]:
+    """A cooperative with rows and objects, and an empty target."""
+    with world_between(
+        World,
+        between,
+        root=tmp_path,
+        tables=TABLES,
+        objects=[(f"scans/{number}", b"scan" * number) for number in range(3)],
+        documents={f"migrations/{NAME}.yaml": MIGRATION, "cooperatives/{cooperative}.yaml": ""},
+    ) as world:
+        yield world

