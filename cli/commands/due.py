@@ -40,7 +40,8 @@ def due(
 
     For one that moves to its own infrastructure: a migration document, a preflight that found its servers ready, a
     rehearsal of the last 30 days, a window that fits. For one that leaves: a place for the final dump. No server is
-    asked: what was done is read from the migrations' journals on this machine, and what they do not tell is `never`.
+    asked: what was done is read from the migrations' journals, on this machine or beside a state in a bucket, and what
+    they do not tell is `never`.
     """
     from cli import wiring
     from cli.views import due as view

@@ -370,7 +370,7 @@ def orphans(*, remove: bool, yes: bool, events: bool, estate_path: Path | None, 
     """Show what migrations have left on the platform's servers, and no open one of this estate accounts for.
 
     An orphaned slot keeps WAL until the disk is full, a fence keeps applications out. A migration with its journal on
-    another machine looks the same: remove only what nobody works on. Exit code 11 if there are any and they stay.
+    another machine alone looks the same: remove only what nobody works on. Exit code 11 if there are any and they stay.
     """
     import os
 

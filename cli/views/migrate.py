@@ -15,6 +15,7 @@ from provisioner.migration.postgres_copy_progress import CopyProgress
 from provisioner.migration.postgres_preflight_checks import Problem
 from provisioner.operations.migrating import Followed
 from provisioner.operations.migration_ending import Aborted, Rehearsed
+from provisioner.operations.migration_journals import Held
 from provisioner.operations.migration_run import Event, Report, StepBegan, StepEnded, Told
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_status import MigrationStatus
@@ -224,6 +225,8 @@ def _status_lines(status: MigrationStatus) -> Iterator[str]:
         state = "open" if run.open else f"{run.ending}"
         yield f"{status.migration}: {run.kind} of {run.begun:%Y-%m-%d %H:%M} UTC, {state}"
         yield from (f"    {one.phase}: {one.step} {one.state}" for one in run.steps)
+    if status.held is not None:
+        yield _held_line(status.held)
     if status.silent:
         yield f"the source does not answer: {status.silent}"
     elif status.lag is not None:
@@ -232,6 +235,23 @@ def _status_lines(status: MigrationStatus) -> Iterator[str]:
     if status.orphaned:
         left = ", ".join(f"{one.kind} {one.name}" for one in status.leftovers)
         yield f"warning: the source keeps {left}, and no migration is under way"
+
+
+def _held_line(held: Held) -> str:
+    if held.holds:
+        return f"{held.holder} works on it; its lease was renewed {held.seconds_ago:.0f} s ago"
+    return f"{held.holder} has worked on it, and is gone: its lease has ended; the same command goes on"
+
+
+def _held_document(held: Held) -> dict[str, Any]:
+    holder = held.holder
+    return {
+        "host": holder.host,
+        "pid": holder.pid,
+        "user": holder.user,
+        "renewedSecondsAgo": round(held.seconds_ago, 1),
+        "holds": held.holds,
+    }
 
 
 def _status_document(status: MigrationStatus) -> dict[str, Any]:
@@ -244,6 +264,7 @@ def _status_document(status: MigrationStatus) -> dict[str, Any]:
         "onSource": [{"kind": one.kind, "name": one.name} for one in status.leftovers],
         "orphaned": status.orphaned,
         "silent": status.silent,
+        "holder": _held_document(status.held) if status.held else None,
     }
 
 

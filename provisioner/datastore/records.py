@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 FOLDER = "coopctl"
+CONNECT_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 30
 _FILE_SCHEME = "file://"
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _ABSENT = frozenset({"NoSuchKey", "404"})
@@ -119,7 +121,7 @@ class S3Records:
         """The object's content, or None."""
         from botocore.exceptions import ClientError
 
-        with self._translating():
+        with self.translating():
             try:
                 return self.client.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
             except ClientError as error:
@@ -129,14 +131,14 @@ class S3Records:
 
     def write(self, path: str, content: bytes) -> None:
         """Put the object."""
-        with self._translating():
+        with self.translating():
             self.client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=content)
 
     def create(self, path: str, content: bytes) -> bool:
         """Put the object if its key is free (S3 API, conditional writes, ``If-None-Match: *``)."""
         from botocore.exceptions import ClientError
 
-        with self._translating():
+        with self.translating():
             try:
                 self.client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=content, IfNoneMatch="*")
             except ClientError as error:
@@ -147,14 +149,15 @@ class S3Records:
 
     def list(self, folder: str) -> tuple[str, ...]:
         """The objects below ``folder``."""
-        with self._translating():
+        with self.translating():
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=f"{self.prefix}{folder}/"
             )
             keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         return tuple(sorted(key.removeprefix(self.prefix) for key in keys))
 
-    def _translating(self) -> contextlib.AbstractContextManager[None]:
+    def translating(self) -> contextlib.AbstractContextManager[None]:
+        """Turn the library's errors into ours."""
         return _translating_s3(self.bucket)
 
 
@@ -168,7 +171,11 @@ def _s3_records(url: str, *, credentials_file: Path | None, folder: str) -> S3Re
         client = _session(credentials_file, region=query.get("region")).client(
             "s3",
             endpoint_url=_endpoint(query),
-            config=Config(s3={"addressing_style": "path" if path_style else "auto"}),
+            config=Config(
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
+                s3={"addressing_style": "path" if path_style else "auto"},
+            ),
         )
     inner = parts.path.strip("/")
     return S3Records(bucket=parts.netloc, prefix=f"{inner}/{folder}/" if inner else f"{folder}/", client=client)

@@ -19,11 +19,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from provisioner.datastore.credentials import Secret
+from provisioner.datastore.stopping import NeverStopped, Stopping
 from provisioner.errors import CoopctlError, DiskFull, MigrationLocked, PlanRefused
 from provisioner.migration.journal_entries import Entry, EntryKind, Phase, Run, RunEnding, RunKind, runs_of
 from provisioner.migration.redaction import Json, mapping_without_credentials
@@ -69,14 +72,48 @@ class JournalRecord:
         return runs_of(self.entries)
 
 
+class Keeper(Protocol):
+    """Keeps the journal, and what belongs to it, somewhere else, too. All methods raise CoopctlError."""
+
+    @property
+    def stopping(self) -> Stopping:
+        """Whether long work must end, since another process may write the journal by now."""
+
+    def require_own(self) -> None:
+        """Raise MigrationLocked if another process writes the journal by now."""
+
+    def recorded(self, entries: int) -> None:
+        """The journal has so many entries now. Raises MigrationLocked as `require_own` does."""
+
+
+class _NoKeeper:
+    """The journal is here alone."""
+
+    stopping: Stopping = NeverStopped()
+
+    def require_own(self) -> None:
+        """The lock of the file is enough."""
+
+    def recorded(self, entries: int) -> None:
+        """It is on the disk."""
+
+
+def here_alone() -> AbstractContextManager[Keeper]:
+    """No keeper: what is done with a journal that this machine alone knows."""
+    return contextlib.nullcontext(_NoKeeper())
+
+
 class Journal:
     """The one writer of a journal; `writing` gives it. All methods raise DiskFull or CoopctlError."""
 
-    def __init__(self, connection: sqlite3.Connection, *, file: Path, clock: Clock, secrets: Iterable[Secret]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, file: Path, clock: Clock, secrets: Iterable[Secret], keeper: Keeper
+    ) -> None:
         self._connection = connection
         self._file = file
         self._clock = clock
         self._secrets = tuple(secrets)
+        self._keeper = keeper
         self._open_run = current.number if (current := self.current) else None
 
     @property
@@ -89,6 +126,15 @@ class Journal:
     def current(self) -> Run | None:
         """The run that is open, or None."""
         return next((run for run in reversed(self.runs) if run.open), None)
+
+    @property
+    def stopping(self) -> Stopping:
+        """Whether long work must end, since another process may go on with the migration by now."""
+        return self._keeper.stopping
+
+    def require_own(self) -> None:
+        """Raise MigrationLocked if another process goes on with the migration by now: nothing more may be changed."""
+        self._keeper.require_own()
 
     def begin(self, kind: RunKind, *, fingerprint: str, content: Mapping[str, Json] | None = None) -> Run:
         """Open a run of ``kind`` for the plan with ``fingerprint``, or go on with the one that is open.
@@ -139,20 +185,31 @@ class Journal:
         text = json.dumps(cleaned, ensure_ascii=False, sort_keys=True)
         at = self._clock().astimezone(UTC).isoformat()
         row = (self._open_run, at, str(kind), phase and str(phase), step, text)
+        self._keeper.require_own()
         with _translating(self._file):
             self._connection.execute(
                 "INSERT INTO entries (run, at, kind, phase, step, content) VALUES (?, ?, ?, ?, ?, ?)", row
             )
+            entries = self._connection.execute("SELECT count(*) FROM entries").fetchone()[0]
+        self._keeper.recorded(int(entries))
 
 
 @contextlib.contextmanager
-def writing(file: Path, *, migration: str, clock: Clock, secrets: Iterable[Secret] = ()) -> Iterator[Journal]:
+def writing(
+    file: Path,
+    *,
+    migration: str,
+    clock: Clock,
+    secrets: Iterable[Secret] = (),
+    held: Callable[[], AbstractContextManager[Keeper]] = here_alone,
+) -> Iterator[Journal]:
     """The journal of ``migration`` in ``file``, made if there is none; ``secrets`` are hidden wherever they stand.
 
+    ``held`` brings the file to what is kept elsewhere before it is opened, and keeps what is recorded there, too.
     Raises MigrationLocked if another process writes it, CoopctlError if it is another migration's or cannot be used.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file, migration=migration):
+    with _locked(file, migration=migration), held() as keeper:
         # SQLite gives its companions (-wal, -shm) the file's mode.
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
         with contextlib.closing(_connect(file, mode="rw")) as connection:
@@ -160,7 +217,7 @@ def writing(file: Path, *, migration: str, clock: Clock, secrets: Iterable[Secre
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 _prepare(connection, file=file, migration=migration, created=clock())
-            yield Journal(connection, file=file, clock=clock, secrets=secrets)
+            yield Journal(connection, file=file, clock=clock, secrets=secrets, keeper=keeper)
 
 
 def read(file: Path, *, after: int = 0) -> JournalRecord | None:

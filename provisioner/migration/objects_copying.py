@@ -27,7 +27,9 @@ from provisioner.migration.objects_ledger import Ledger, open_ledger
 from provisioner.migration.objects_listing import chains
 from provisioner.migration.objects_planning import KeyWork, key_work
 from provisioner.migration.objects_transfer import PART_BYTES, Transfer
+from provisioner.migration.objects_unsure import intend_unknown
 from provisioner.migration.objects_values import Listed, ObjectFailure
+from provisioner.migration.shared_files import is_unsure, settle
 
 Item = TypeVar("Item")
 
@@ -132,15 +134,19 @@ def open_copying(
 ) -> Iterator[Copying]:
     """Copying by the ledger in ``file``; where there is none yet, the target must be empty.
 
+    A ledger that another machine wrote, and died, knows not all that was copied: that is copied again.
     The target keeps versions if the source does or did; `finish_versions` makes it like the source at last.
     Raises NotOurs if the target holds anything of others, and what S3 calls raise.
     """
-    is_new = not file.exists()
-    if is_new:
+    is_new, unsure = not file.exists(), is_unsure(file)
+    if is_new and not unsure:
         require_empty(target)
     keep_versions(source, target)
     with open_ledger(file, source=str(source), target=str(target)) as ledger:
-        if not is_new:
+        if unsure:
+            intend_unknown(ledger, target)
+            settle(file)
+        elif not is_new:
             require_untouched(ledger, target)
         yield Copying(
             source=source,

@@ -1,7 +1,8 @@
 """Which support periods end when, what each cooperative chose, and what is missing before its data can go.
 
-Nothing is asked but the estate: its documents, and the migrations' journals on this machine. What no journal has
-recorded was never done, as far as anybody can prove. ``missing_for`` and what it uses are pure; ``due`` reads.
+Nothing is asked but the estate: its documents, and the migrations' journals on this machine or beside a state in a
+bucket. What no journal has recorded was never done, as far as anybody can prove. ``missing_for`` and what it uses are
+pure; ``due`` reads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from provisioner.descriptor.cooperative import Afterwards, Cooperative
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.migration import DataStoreMigration, Window
 from provisioner.descriptor.platform import Platform
-from provisioner.migration import journal
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind, last_ended
+from provisioner.operations.migration_journals import read_journal
 
 REHEARSAL_AGE_MOST = timedelta(days=30)
 
@@ -153,7 +154,7 @@ def _due(
     now: datetime,
 ) -> DueCooperative:
     own = [one for one in migrations if one.cooperative == cooperative.name]
-    progress = {one.name: progress_of(one, _runs(estate, one.name)) for one in own}
+    progress = {one.name: progress_of(one, _runs(estate, platform, one.name)) for one in own}
     whole = [one.name for one in own if one.member is None]
     return DueCooperative(
         cooperative=cooperative,
@@ -163,8 +164,8 @@ def _due(
     )
 
 
-def _runs(estate: Estate, migration: str) -> tuple[Run, ...]:
-    record = journal.read(journal.journal_file(estate.local, migration))
+def _runs(estate: Estate, platform: Platform, migration: str) -> tuple[Run, ...]:
+    record = read_journal(estate, platform.state, migration)
     return record.runs if record else ()
 
 

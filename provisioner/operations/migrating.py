@@ -17,6 +17,7 @@ from datetime import datetime
 
 from provisioner.datastore.credentials import generate_password
 from provisioner.errors import CoopctlError, SnapshotLost
+from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import Phase, RunKind
 from provisioner.migration.objects_copying import PassReport, open_copying
 from provisioner.migration.postgres_catalogue import read_catalogue, require_unchanged
@@ -75,13 +76,17 @@ def bring_up(run: OpenRun) -> Followed:
 def pass_objects(run: OpenRun) -> PassReport:
     """Passes over the bucket until one finds nothing; raises CoopctlError for keys that cannot be copied."""
     with run.step(Phase.COPY, CopyObjects.NAME) as result:
-        return copy_objects(run.site, result, report=run.report)
+        return copy_objects(run.site, result, written=run.written, report=run.report)
 
 
-def copy_objects(site: MigrationSite, result: dict[str, Json], *, report: Report) -> PassReport:
-    """The same, within a step whose ``result`` it fills."""
+def copy_objects(site: MigrationSite, result: dict[str, Json], *, written: Journal, report: Report) -> PassReport:
+    """The same, within a step of the journal that is ``written``; it fills the step's ``result``."""
     with open_copying(
-        site.files.ledger, source=site.source_bucket, target=site.target_bucket, report=report
+        site.files.ledger,
+        source=site.source_bucket,
+        target=site.target_bucket,
+        report=report,
+        stopping=written.stopping,
     ) as copying:
         reports = copying.passes()
         last = reports[-1]
@@ -141,6 +146,8 @@ def _copy(run: OpenRun) -> None:
 
 def _copy_once(run: OpenRun) -> None:
     site, slot = run.site, run.site.names.slot
+    # A slot that was lost may be lost to who has taken over: his must not be dropped.
+    run.written.require_own()
     with session(site.source) as source:
         drop_slot_patiently(source, slot)
         require_unchanged(source, before=read_kept_catalogue(site.files.catalogue), names=site.names)
@@ -149,8 +156,10 @@ def _copy_once(run: OpenRun) -> None:
             copy_database(work, snapshot)
     except BaseException:
         # Nobody will ever read from it: left there, it would keep WAL on the platform's disk for nothing.
-        with suppress(CoopctlError), session(site.source) as source:
-            drop_slot_patiently(source, slot)
+        with suppress(CoopctlError):
+            run.written.require_own()
+            with session(site.source) as source:
+                drop_slot_patiently(source, slot)
         raise
 
 

@@ -32,7 +32,7 @@ from provisioner.datastore.records import Records, open_records
 from provisioner.datastore.store_places import StoreRecord, read_place, write_place
 from provisioner.engine.lease import leased
 from provisioner.errors import NotFound, ProblemsFound
-from provisioner.migration import journal
+from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind
 from provisioner.migration.postgres_rollback import read_leftovers
 from provisioner.migration.postgres_sides import session
@@ -41,6 +41,7 @@ from provisioner.migration.steps import OpenTarget
 from provisioner.operations.dumping import KnownDump, data_store_of, require_dumps, settle_dump, take_final_dump
 from provisioner.operations.history import Action
 from provisioner.operations.migration_finalising import dumping_of
+from provisioner.operations.migration_journals import read_site_journal, writing_journal
 from provisioner.operations.migration_run import Report, Told, recorded_step
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_tenancy import lease_folder
@@ -97,7 +98,7 @@ def erase_source(site: MigrationSite, *, now: Callable[[], datetime], early: boo
         report(Told(text=text))
 
     with (
-        journal.writing(site.files.journal, migration=site.migration.name, clock=now, secrets=site.secrets) as written,
+        writing_journal(site, now=now) as written,
         leased(lease_folder(site), stack=site.tenant.stack, say=say),
         recorded_in(
             open_history(site.estate, platform=site.platform),
@@ -118,7 +119,7 @@ def erase_source(site: MigrationSite, *, now: Callable[[], datetime], early: boo
 
 def _erased(
     site: MigrationSite,
-    written: journal.Journal,
+    written: Journal,
     *,
     now: Callable[[], datetime],
     report: Report,
@@ -217,13 +218,13 @@ def _ended_for_good(site: MigrationSite) -> bool:
 
 
 def _is_cut_off(site: MigrationSite) -> bool:
-    record = journal.read(site.files.journal)
+    record = read_site_journal(site)
     return record is not None and any(run.open and run.kind is RunKind.ERASURE for run in record.runs)
 
 
 def _kept_until(site: MigrationSite) -> datetime:
     """The end of keepSource after the switch; without a journal here, after the end of the migration."""
-    record = journal.read(site.files.journal)
+    record = read_site_journal(site)
     runs = [run for run in record.runs if run.kind is RunKind.MIGRATION] if record else []
     switched = runs[-1].step(Phase.CUTOVER, OpenTarget.NAME) if runs else None
     begun = switched.ended if switched is not None and switched.ended is not None else _place(site).since

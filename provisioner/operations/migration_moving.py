@@ -78,9 +78,11 @@ class Moving:
             end_forward(self.cutover, source, target)
 
     def let_in_again(self) -> None:
-        """After a failure before the switch: lift what is not lifted yet, unless nobody knows whether it happened."""
+        """After a failure before the switch: lift what is not lifted yet, unless nobody knows whether it happened, or
+        another process goes on with it."""
         fence = self.fence
         with suppress(CoopctlError):
+            self.run.written.require_own()
             if fence is not None:
                 with session(self.site.source) as source:
                     if is_closed(source, fence):

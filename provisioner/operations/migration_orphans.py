@@ -2,7 +2,7 @@
 
 A machine that is gone leaves its slots behind, and an orphaned slot keeps WAL until the disk is full, for every tenant.
 Whose it is follows from its name: the mark of a cooperative. A migration that is under way on another machine, with a
-journal there, looks the same from here; so it is shown, and removed only when somebody says so.
+journal there alone, looks the same from here; so it is shown, and removed only when somebody says so.
 
 A fence that nobody lifted keeps a cooperative's applications out: where roles that log in may not, or the bucket's
 policy has a migration's refusal, and the record beside the state knows of no move.
@@ -24,7 +24,6 @@ from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_migrations, load_platform
 from provisioner.descriptor.migration import DataStoreMigration
 from provisioner.descriptor.platform import Platform
-from provisioner.migration import journal
 from provisioner.migration.journal_entries import Run, RunKind
 from provisioner.migration.objects_bucket import open_bucket
 from provisioner.migration.objects_fence import Fencing
@@ -37,6 +36,7 @@ from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import Side, session, side_of_access
 from provisioner.migration.postgres_snapshot import drop_slot
 from provisioner.naming import CooperativeName, CooperativeUid, replication_names, tenant_names
+from provisioner.operations.migration_journals import read_journal
 
 MAINTENANCE = "postgres"
 FENCED_ROLE, FENCED_BUCKET = "fenced role", "fenced bucket"
@@ -142,7 +142,7 @@ def _known(estate: Estate, *, platform: Platform) -> tuple[dict[CooperativeUid, 
     for one in load_migrations(estate, platform=platform, cooperatives=()):
         uid = tenant_names(CooperativeName(one.cooperative), cluster=platform.cluster.id).uid
         known[uid] = one.cooperative
-        record = journal.read(journal.journal_file(estate.local, one.name))
+        record = read_journal(estate, platform.state, one.name)
         if record is not None and any(_holds(one, run) for run in record.runs):
             open_ones.add(uid)
     return known, frozenset(open_ones)

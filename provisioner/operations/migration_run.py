@@ -13,10 +13,9 @@ from typing import TypeAlias
 
 from provisioner.datastore.credentials import generate_password
 from provisioner.datastore.dump_programs import find_tools
-from provisioner.datastore.stopping import NeverStopped
 from provisioner.descriptor.migration import MigrationMode
 from provisioner.errors import CoopctlError, NotFound, ProblemsFound
-from provisioner.migration import journal
+from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import MOVES, Phase, Run, RunEnding, RunKind
 from provisioner.migration.objects_copying import Progress as ObjectsProgress
 from provisioner.migration.planning import MigrationPlan, plan_migration
@@ -29,6 +28,7 @@ from provisioner.migration.postgres_sides import Clients, service_file
 from provisioner.migration.postgres_streams import SOURCE, TARGET
 from provisioner.migration.redaction import Json
 from provisioner.migration.surveyed import Judged, Survey, judge, read_survey, write_survey
+from provisioner.operations.migration_journals import read_site_journal, writing_journal
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.preflighting import SEARCH_PATH, look
 
@@ -68,7 +68,7 @@ class OpenRun:
     """The run that this process works on; ``written`` is its journal."""
 
     site: MigrationSite
-    written: journal.Journal
+    written: Journal
     survey: Survey
     judged: Judged
     plan: MigrationPlan
@@ -105,7 +105,7 @@ class OpenRun:
                 routes=self.judged.postgres.routes,
                 clients=Clients(tools=tools, service_file=services, environment=site.environment),
                 folder=services.parent,
-                stopping=NeverStopped(),
+                stopping=self.written.stopping,
                 report=self.report,
             )
 
@@ -122,7 +122,7 @@ class OpenRun:
 
 
 @contextmanager
-def recorded_step(written: journal.Journal, phase: Phase, step: str, *, report: Report) -> Iterator[dict[str, Json]]:
+def recorded_step(written: Journal, phase: Phase, step: str, *, report: Report) -> Iterator[dict[str, Json]]:
     """Record a step: the block fills its result. A failure is recorded; what is killed stays begun."""
     written.step_begun(phase, step)
     report(StepBegan(phase=phase, step=step))
@@ -144,8 +144,7 @@ def opened(site: MigrationSite, *, kind: RunKind, now: Callable[[], datetime], r
     Raises ProblemsFound if a preflight refuses it, PlanRefused if another run is open or the request has changed,
     MigrationLocked while another process works on it.
     """
-    name = site.migration.name
-    with journal.writing(site.files.journal, migration=name, clock=now, secrets=site.secrets) as written:
+    with writing_journal(site, now=now) as written:
         if (current := written.current) is not None and current.kind is RunKind.PREFLIGHT:
             written.end(RunEnding.FAILED, {"why": "cut off"})
         yield (
@@ -160,7 +159,7 @@ def reopened(site: MigrationSite, *, now: Callable[[], datetime], report: Report
     """Go on with the migration or rehearsal that is open. Raises NotFound if there is none, and what `opened` does."""
     name = site.migration.name
     require_open(site)
-    with journal.writing(site.files.journal, migration=name, clock=now, secrets=site.secrets) as written:
+    with writing_journal(site, now=now) as written:
         current = written.current
         if current is None or current.kind not in MOVES:
             raise _nothing_open(name)
@@ -169,7 +168,7 @@ def reopened(site: MigrationSite, *, now: Callable[[], datetime], report: Report
 
 def require_open(site: MigrationSite) -> Run:
     """The run that is open, seen without its lock. Raises NotFound."""
-    record = journal.read(site.files.journal)
+    record = read_site_journal(site)
     for run in reversed(record.runs if record else ()):
         if run.open and run.kind in MOVES:
             return run
@@ -180,7 +179,7 @@ def _nothing_open(name: str) -> NotFound:
     return NotFound(f"the migration {name} is not under way", hint=f"`coopctl migrate start {name}` begins it")
 
 
-def _begun(site: MigrationSite, written: journal.Journal, *, kind: RunKind, report: Report) -> OpenRun:
+def _begun(site: MigrationSite, written: Journal, *, kind: RunKind, report: Report) -> OpenRun:
     survey, judged = look(site, say=lambda text: report(Told(text=text)))
     _require_ready(judged, name=site.migration.name)
     # A ledger of an earlier run: the bucket was found empty, and what it says was copied is there no more.
@@ -191,7 +190,7 @@ def _begun(site: MigrationSite, written: journal.Journal, *, kind: RunKind, repo
     return _run(site, written, survey=survey, judged=judged, kind=kind, report=report)
 
 
-def _again(site: MigrationSite, written: journal.Journal, *, kind: RunKind, report: Report) -> OpenRun:
+def _again(site: MigrationSite, written: Journal, *, kind: RunKind, report: Report) -> OpenRun:
     survey = read_survey(site.files.survey)
     wanted = Mode.ONLINE if site.migration.mode is MigrationMode.ONLINE else Mode.OFFLINE
     return _run(site, written, survey=survey, judged=judge(survey, wanted=wanted), kind=kind, report=report)
@@ -199,7 +198,7 @@ def _again(site: MigrationSite, written: journal.Journal, *, kind: RunKind, repo
 
 def _run(
     site: MigrationSite,
-    written: journal.Journal,
+    written: Journal,
     *,
     survey: Survey,
     judged: Judged,

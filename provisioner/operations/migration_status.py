@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from provisioner.descriptor.estate import Estate
-from provisioner.descriptor.loading import load_migration_alone
+from provisioner.descriptor.loading import load_migration_alone, load_platform
 from provisioner.errors import CoopctlError, NotFound
-from provisioner.migration import journal
-from provisioner.migration.journal import journal_file
 from provisioner.migration.journal_entries import MOVES, Run, RunEnding
 from provisioner.migration.postgres_following import Lag, read_lag
 from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import session
+from provisioner.operations.migration_journals import Held, read_holder, read_journal, read_site_journal
 from provisioner.operations.migration_site import MigrationSite
 
 
@@ -23,6 +22,7 @@ class MigrationStatus:
     """At ``at``: the ``run`` that is open, else the last one; ``lag`` is None where nothing follows.
 
     ``leftovers`` are what this migration has on the source's server now; ``silent`` says why the source did not answer.
+    ``held`` says who works on it, on whichever machine, where the state is a bucket.
     """
 
     migration: str
@@ -31,6 +31,7 @@ class MigrationStatus:
     lag: Lag | None
     leftovers: tuple[Leftover, ...]
     silent: str | None
+    held: Held | None = None
 
     @property
     def orphaned(self) -> bool:
@@ -51,7 +52,7 @@ class Reported:
 def read_reported(estate: Estate, name: str) -> Reported:
     """The last migration or rehearsal of ``name``. Raises NotFound if nothing was done yet, InvalidDescriptor."""
     migration = load_migration_alone(estate, name)
-    record = journal.read(journal_file(estate.local, name))
+    record = read_journal(estate, load_platform(estate).state, name)
     run = _shown(record.runs if record else ())
     if run is None:
         raise NotFound(f"nothing was done with {name} yet", hint=f"`coopctl migrate preflight {name}` begins")
@@ -62,7 +63,7 @@ def read_reported(estate: Estate, name: str) -> Reported:
 
 def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
     """Read it. Raises CoopctlError if the journal cannot be read; a source that is silent is part of the answer."""
-    record = journal.read(site.files.journal)
+    record = read_site_journal(site)
     lag, leftovers, silent = None, tuple[Leftover, ...](), None
     try:
         with session(site.source) as source:
@@ -79,6 +80,7 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
         lag=lag,
         leftovers=leftovers,
         silent=silent,
+        held=read_holder(site),
     )
 
 

@@ -14,7 +14,7 @@ from provisioner.datastore.credentials import generate_password
 from provisioner.datastore.dump_programs import find_tools
 from provisioner.descriptor.migration import DataStoreMigration, MigrationMode
 from provisioner.errors import NotFound, NotPermitted, PlanRefused, Severity, Unreachable
-from provisioner.migration import journal
+from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import RunEnding, RunKind
 from provisioner.migration.objects_bucket import Bucket
 from provisioner.migration.objects_survey import BucketFacts, survey_bucket, target_findings
@@ -28,6 +28,7 @@ from provisioner.migration.postgres_sides import Side, session
 from provisioner.migration.postgres_survey import survey_source, survey_target
 from provisioner.migration.postgres_target_checks import alone_problems
 from provisioner.migration.surveyed import Judged, Survey, as_problem, errors_first, judge
+from provisioner.operations.migration_journals import writing_journal
 from provisioner.operations.migration_site import MigrationSite, TargetSite
 
 Say = Callable[[str], None]
@@ -56,7 +57,7 @@ def preflight_both(site: MigrationSite, *, now: Callable[[], datetime], say: Say
     Raises MigrationLocked while another process works on it, PlanRefused while it is under way, what servers raise.
     """
     name = site.migration.name
-    with journal.writing(site.files.journal, migration=name, clock=now, secrets=site.secrets) as written:
+    with writing_journal(site, now=now) as written:
         _require_idle(written)
         written.begin(RunKind.PREFLIGHT, fingerprint="")
         try:
@@ -129,7 +130,7 @@ def reaching_target() -> Iterator[None]:
         raise Unreachable(error.message, why=error.why, hint=error.hint or hint) from error
 
 
-def _require_idle(written: journal.Journal) -> None:
+def _require_idle(written: Journal) -> None:
     """End a preflight that was cut off; refuse where anything else is under way."""
     current = written.current
     if current is None:

@@ -23,7 +23,7 @@ from provisioner.datastore.records import open_records
 from provisioner.engine.lease import leased
 from provisioner.engine.settings import engine_folder
 from provisioner.errors import NotFound, ProblemsFound
-from provisioner.migration import journal
+from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import EntryKind, Phase, Run, RunEnding, RunKind
 from provisioner.migration.objects_bucket import Bucket
 from provisioner.migration.objects_listing import chains
@@ -46,6 +46,7 @@ from provisioner.migration.slice_planning import SlicePlan, plan_slice
 from provisioner.migration.slice_survey import survey_slice
 from provisioner.migration.slice_verification import TableSum
 from provisioner.operations.history import Action, History
+from provisioner.operations.migration_journals import read_site_journal, writing_journal
 from provisioner.operations.migration_run import Report, Told, recorded_step
 from provisioner.operations.migration_tenancy import lease_folder
 from provisioner.operations.recording import recorded_in
@@ -73,7 +74,7 @@ class _Work:
     """An erasure that goes on: ``over`` is what was handed over."""
 
     site: SliceSite
-    written: journal.Journal
+    written: Journal
     over: Mapping[str, Json]
     cut_references: bool
     report: Report
@@ -114,7 +115,7 @@ def erase_slice(
         report(Told(text=text))
 
     with (
-        journal.writing(moving.files.journal, migration=site.name, clock=now, secrets=moving.secrets) as written,
+        writing_journal(moving, now=now) as written,
         leased(lease_folder(moving), stack=moving.tenant.stack, say=say),
         recorded_in(_history(site), moving.tenant.stack, estate=moving.estate.root, action=Action.ERASE) as outcome,
     ):
@@ -205,7 +206,7 @@ def _eraser(work: _Work, owners: Iterable[str]) -> Iterator[Side]:
 
 def _committed(work: _Work) -> ErasedRows | None:
     """The proof of a transaction that this erasure was about to commit."""
-    current, record = work.written.current, journal.read(work.site.moving.files.journal)
+    current, record = work.written.current, read_site_journal(work.site.moving)
     if current is None or record is None:
         return None
     notes = [one for one in record.entries if one.run == current.number and one.kind is EntryKind.NOTE]
@@ -308,7 +309,7 @@ def _handed_over(site: SliceSite) -> Run:
 
 
 def _runs(site: SliceSite) -> tuple[Run, ...]:
-    record = journal.read(site.moving.files.journal)
+    record = read_site_journal(site.moving)
     return record.runs if record is not None else ()
 
 

@@ -10,7 +10,6 @@ from datetime import datetime
 
 from provisioner.datastore.dump_programs import find_tools
 from provisioner.errors import NotFound, PlanRefused, Severity
-from provisioner.migration import journal
 from provisioner.migration.journal_entries import RunEnding, RunKind
 from provisioner.migration.objects_listing import chains
 from provisioner.migration.objects_survey import target_findings
@@ -24,6 +23,7 @@ from provisioner.migration.slice_picking import SliceCounts, count, picked
 from provisioner.migration.slice_planning import SlicePlan, plan_slice
 from provisioner.migration.slice_survey import survey_slice
 from provisioner.migration.surveyed import as_problem, errors_first
+from provisioner.operations.migration_journals import writing_journal
 from provisioner.operations.preflighting import SEARCH_PATH, Say, reaching_target
 from provisioner.operations.slice_site import SliceSite
 
@@ -95,7 +95,7 @@ def preflight_slice(site: SliceSite, *, now: Callable[[], datetime], say: Say) -
     Raises MigrationLocked while another process works on it, PlanRefused while it is under way, what servers raise.
     """
     moving = site.moving
-    with journal.writing(moving.files.journal, migration=site.name, clock=now, secrets=moving.secrets) as written:
+    with writing_journal(moving, now=now) as written:
         if (current := written.current) is not None and current.kind is not RunKind.PREFLIGHT:
             raise PlanRefused(
                 f"a {current.kind} is under way since {current.begun:%Y-%m-%d %H:%M} UTC",

@@ -18,7 +18,7 @@ from typing import cast
 
 from provisioner.datastore.dump_programs import find_tools
 from provisioner.errors import NotFound, PlanRefused, ProblemsFound, Unreachable, VerificationFailed
-from provisioner.migration import journal
+from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind
 from provisioner.migration.objects_copying import PassReport
 from provisioner.migration.objects_listing import chains
@@ -35,6 +35,7 @@ from provisioner.migration.slice_planning import SlicePlan
 from provisioner.migration.slice_verification import SliceVerification, verify_rows
 from provisioner.operations.migrating import copy_objects
 from provisioner.operations.migration_ending import CLEAN_TARGET, Aborted, clean_bucket, clean_database
+from provisioner.operations.migration_journals import writing_journal
 from provisioner.operations.migration_run import Report, Told, recorded_step, require_open
 from provisioner.operations.preflighting import SEARCH_PATH, reaching_target
 from provisioner.operations.slice_looking import look_at_slice, plan_of
@@ -69,7 +70,7 @@ class SliceRun:
     """The run that this process works on."""
 
     site: SliceSite
-    written: journal.Journal
+    written: Journal
     plan: SlicePlan
     report: Report = field(repr=False)
 
@@ -95,7 +96,7 @@ def start_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report)
             total = copy_slice(work)
             result.update({"tables": len(run.plan.kept), "rows": total})
         with run.step(Phase.COPY, OBJECTS) as result:
-            objects = copy_objects(site.moving, result, report=report)
+            objects = copy_objects(site.moving, result, written=run.written, report=report)
         return SliceCopied(
             migration=site.name,
             member=site.request.member,
@@ -139,7 +140,7 @@ def abort_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report)
     """
     moving = site.moving
     require_open(moving)
-    with journal.writing(moving.files.journal, migration=site.name, clock=now, secrets=moving.secrets) as written:
+    with writing_journal(moving, now=now) as written:
         current = _current(site, written)
         if current.step(Phase.FINALISE, RELEASE) is not None:
             raise PlanRefused(
@@ -163,7 +164,7 @@ def abort_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report)
 def _opened(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> Iterator[SliceRun]:
     """Begin the run, or go on with it: what it looks at must ask for the same plan."""
     moving = site.moving
-    with journal.writing(moving.files.journal, migration=site.name, clock=now, secrets=moving.secrets) as written:
+    with writing_journal(moving, now=now) as written:
         if (current := written.current) is not None and current.kind is RunKind.PREFLIGHT:
             written.end(RunEnding.FAILED, {"why": "cut off"})
         begun = written.current is not None
@@ -189,14 +190,14 @@ def _opened(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> 
 def _reopened(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> Iterator[SliceRun]:
     moving = site.moving
     require_open(moving)
-    with journal.writing(moving.files.journal, migration=site.name, clock=now, secrets=moving.secrets) as written:
+    with writing_journal(moving, now=now) as written:
         _current(site, written)
         plan = plan_of(site)
         written.begin(RunKind.MIGRATION, fingerprint=plan.fingerprint)
         yield SliceRun(site=site, written=written, plan=plan, report=report)
 
 
-def _current(site: SliceSite, written: journal.Journal) -> Run:
+def _current(site: SliceSite, written: Journal) -> Run:
     current = written.current
     if current is None or current.kind is not RunKind.MIGRATION:
         raise NotFound(

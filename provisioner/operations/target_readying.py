@@ -20,8 +20,8 @@ from provisioner.embedded.process import Report
 from provisioner.embedded.target import TargetServers
 from provisioner.embedded.target_store import REGION, TargetStore, dsn, empty_store, make_store, objects_url
 from provisioner.errors import PlanRefused, UsageError
-from provisioner.migration.journal import journal_file, read
 from provisioner.naming import CooperativeName, tenant_names
+from provisioner.operations.migration_journals import read_journal
 from provisioner.operations.migration_tenancy import application_key
 
 _WEED = "weed"
@@ -120,7 +120,7 @@ def require_unused(estate: Estate, cooperative: str) -> None:
             hint=f"`coopctl migrate rollback {place.migration}` brings it home",
         )
     name = migration_name(cooperative)
-    written = read(journal_file(estate.local, name))
+    written = read_journal(estate, state, name)
     if written is not None and any(run.open for run in written.runs):
         raise PlanRefused(f"{name} is under way", hint=f"`coopctl migrate abort {name}` gives it up")
 

@@ -1,44 +1,15 @@
 """A migration that is started, locked, interrupted, killed, gone on with, verified and given up; and a rehearsal."""
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from provisioner.migration.journal import journal_file, read
 from provisioner.migration.journal_entries import RunEnding, RunKind
-from provisioner.migration.postgres_sides import conninfo
 from tests.integration.migration_commands.conftest import NAME, World
-
-if TYPE_CHECKING:
-    import subprocess
+from tests.integration.migration_commands.waiting import slot_waits, until_it_copies
 
 pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=90)]
-
-
-@contextmanager
-def _slot_waits(moving: World) -> Iterator[None]:
-    """A transaction with an id is open in the source's server: the creation of a slot waits for it."""
-    with psycopg.connect(conninfo(moving.source)) as other:
-        other.execute("SELECT pg_current_xact_id()")
-        yield
-
-
-def _until_it_copies(process: "subprocess.Popen[str]") -> threading.Thread:
-    """Read what it says until its copy begins; what comes later is read by a thread, so that it never waits."""
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if "copy: tables ..." in line:
-            reader = threading.Thread(target=process.stderr.read, daemon=True)
-            reader.start()
-            return reader
-    raise AssertionError("".join(said))
 
 
 def _ended(moving: World) -> list[tuple[RunKind, RunEnding | None]]:
@@ -48,9 +19,9 @@ def _ended(moving: World) -> list[tuple[RunKind, RunEnding | None]]:
 
 
 def test_start_goes_on_after_an_interrupt_and_a_kill_and_nothing_is_left_by_an_abort(moving: World) -> None:
-    with _slot_waits(moving):
+    with slot_waits(moving):
         with moving.start("migrate", "start", NAME) as first:
-            reader = _until_it_copies(first)
+            reader = until_it_copies(first)
             code, _, said = moving.run("migrate", "start", NAME)
             assert code == 13
             assert f"is being worked on by process {first.pid}" in said
@@ -58,7 +29,7 @@ def test_start_goes_on_after_an_interrupt_and_a_kill_and_nothing_is_left_by_an_a
             assert first.wait(timeout=120) == 12
             reader.join()
         with moving.start("migrate", "start", NAME) as second:
-            reader = _until_it_copies(second)
+            reader = until_it_copies(second)
             second.kill()
             reader.join()
     code, found = moving.json("migrate", "start", NAME)
