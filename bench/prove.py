@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from bench.copy import result_of
 from bench.onboarding import running_estate
 from bench.tenant import coopctl, seconds_of
 
@@ -48,14 +49,7 @@ def measure(names: tuple[str, ...], *, estate: Path, runs: int) -> list[dict[str
 def _compared(what: str, chosen: tuple[str, ...], *, estate: Path, runs: int) -> dict[str, object]:
     seconds = min(seconds_of_a_proof(*chosen, estate=estate) for _ in range(runs))
     baseline = min(seconds_of(lambda: coopctl("status", chosen[0], estate=estate)) for _ in range(runs))
-    return {
-        "benchmark": f"prove: {what}",
-        "result": seconds,
-        "unit": "s",
-        "baseline": f"coopctl status: {baseline:.2f} s",
-        "ratio": seconds / baseline,
-        "runs": runs,
-    }
+    return result_of(f"prove: {what}", seconds, "coopctl status", baseline, runs=runs)
 
 
 def main() -> None:
