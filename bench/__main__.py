@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BENCHMARKS = ("start", "tenant", "onboarding", "members", "copy", "outage", "verify", "objects")
+BENCHMARKS = ("start", "tenant", "prove", "onboarding", "members", "copy", "outage", "verify", "objects")
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
 HEADER = """# Performance
 

@@ -59,6 +59,19 @@ def _named(ctx: click.Context, incomplete: str, *, names: "Callable[[Estate], Se
     return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
+def images(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Names of images, from the charts' files and coopctl's own, that begin with what was typed."""
+    from cli import wiring
+
+    own = [program.name for program in wiring.programs(report=lambda _: None)]
+    try:
+        estate = wiring.nearest_estate(ctx.params.get("estate_path"))
+        names = [*wiring.open_catalogue(estate=estate).images, *own]
+    except CoopctlError:
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """Ids of rules that begin with what was typed."""
     from provisioner.rules.registry import EVERY_RULE

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cli.streams import harmless
 from cli.views import events as events_view
 from cli.wanted import Wanted
 from provisioner.errors import (
@@ -58,7 +59,7 @@ def tell(failure: CoopctlError, *, events: bool, debug: bool, stack: str = "") -
         found = {"traceback": trace} if trace else {}
         events_view.write("Failure", {"stack": stack, "error": as_document(failure), **found})
     else:
-        sys.stderr.write(trace + "\n".join(as_lines(failure)) + "\n")
+        sys.stderr.write(trace + harmless("\n".join(as_lines(failure))) + "\n")
 
 
 def as_document(failure: CoopctlError) -> dict[str, Any]:

@@ -40,7 +40,8 @@ platform's own builders may do it (they open the flows that a descriptor lists);
 The line below each heading names the item of Korea's Cloud Security Assurance Programme (CSAP, 클라우드
 보안인증, list of control items) that the group contributes to. That is our reading, not a certificate.
 """
-_CSAP = {
+CSAP = {
+    "6.2": "6.2 service availability (서비스 가용성)",
     "9.1": "9.1 virtual infrastructure (가상화 인프라)",
     "9.2": "9.2 virtual environment (가상 환경)",
     "10.2": "10.2 access rights (접근 권한 관리)",
@@ -94,7 +95,7 @@ def _section(group: Group) -> str:
     lines = [
         f"## {group.title}",
         "",
-        f"CSAP: {_CSAP[group.csap]}",
+        f"CSAP: {CSAP[group.csap]}",
         "",
         "| rule | severity | what it asks, and why | enforced by | judged | exceptions | sources |",
         "|---|---|---|---|---|---|---|",

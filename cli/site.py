@@ -17,6 +17,7 @@ from provisioner.datastore.objects_server import ObjectsServerAdmin
 from provisioner.datastore.postgres import postgres_access
 from provisioner.datastore.postgres_server import PostgresServerAdmin
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import moved_to, target_of
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import cooperative_files, load_estate
 from provisioner.descriptor.platform import Platform
@@ -27,10 +28,10 @@ from provisioner.engine.policies import PolicyPack
 from provisioner.engine.settings import EngineSettings, engine_folder
 from provisioner.operations.health import Readers
 from provisioner.operations.site import Site
-from provisioner.operations.store_places import moved_to, target_of
 from provisioner.operations.validating import choice_warnings
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.platform import platform_plan
+from provisioner.plan.solution_chart import require_installable
 from provisioner.toolchain import Toolchain
 from stacks.programs import StackPrograms
 from stacks.provider import plugin
@@ -53,8 +54,11 @@ def open_site(estate_path: Path | None, *, names: Sequence[str] | None = None, e
     for warning in choice_warnings(cooperatives, catalogue=catalogue):
         tell(f"warning: {warning}")
     policing = wiring.open_policing(estate, platform=platform, cooperatives=cooperatives, names=names, report=tell)
-    plugins, engine = _engine(estate, platform=platform, policies=policing.policy_pack, report=tell)
     images = images_lock.read(estate.images_lock)
+    # Tools come last: where there are none yet they take many minutes, and what is told afterwards was known before.
+    for cooperative in cooperatives if names else ():
+        require_installable(cooperative, catalogue=catalogue, images=images)
+    plugins, engine = _engine(estate, platform=platform, policies=policing.policy_pack, report=tell)
     records = open_records(platform.state.url, credentials_file=platform.state.credentials_file)
     return Site(
         estate=estate,

@@ -7,10 +7,13 @@ that the caller closed leads nowhere. A conversation (stderr) that nobody can he
 import codecs
 import io
 import os
+import re
 import sys
 from typing import Literal, TextIO
 
 _ESCAPED = "coopctl-escaped"
+# What a terminal obeys instead of showing it: C0 and C1 controls but tab and line end, and what reorders text (UAX #9).
+_OBEYED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 _STREAMS: tuple[tuple[str, Literal["r", "w"]], ...] = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
@@ -42,6 +45,14 @@ def prepare() -> None:
 def speaks_unicode(stream: TextIO) -> bool:
     """Whether every character can be written to ``stream`` as it is."""
     return codecs.lookup(stream.encoding or "ascii").name.startswith("utf")
+
+
+def harmless(text: str) -> str:
+    """``text`` with what a terminal would obey written as JSON writes it.
+
+    A tenant named the tables, objects and fields that are told of at an operator's terminal.
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _leading_nowhere(number: int, mode: Literal["r", "w"]) -> TextIO:

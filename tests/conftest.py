@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ from tests.free_ports import claimed_endpoints
 # gRPC makes its threads anew around each fork, where the forking thread is: a test in a network namespace of its own
 # would move them there for good. (gRPC, doc/fork_support.md; read when gRPC is first used.)
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+# What a shell runs in the background inherits an ignored SIGINT, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Nothing of a test must survive a crash of the machine, so that waiting for the disk is waste.
 QUICK_POSTGRES = {"fsync": "off", "full_page_writes": "off"}
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 from botocore.config import Config
 
@@ -18,6 +17,7 @@ from provisioner.datastore.objects import ObjectsAccess
 from provisioner.datastore.objects_server import ObjectsServerAdmin
 from provisioner.datastore.postgres import PostgresAccess, PostgresAdmin
 from provisioner.datastore.postgres_server import PostgresServerAdmin
+from provisioner.datastore.s3_sessions import session_of
 from provisioner.descriptor.platform import SecretReference
 from provisioner.naming import ClusterId, CooperativeName, CooperativeUid, TenantNames, tenant_names
 from provisioner.plan.resources import (
@@ -173,9 +173,7 @@ def client(servers: Servers, service: str, *, key: AccessKey | None = None) -> A
     """A boto3 client of the administrator, or of an identity with its key."""
     if key is None:
         key = administrator_key(servers.objects_credentials)
-    return boto3.Session(
-        aws_access_key_id=key.id, aws_secret_access_key=key.secret.reveal(), region_name=servers.objects_region
-    ).client(  # type: ignore[call-overload]  # the service is a parameter here
+    return session_of(key, region=servers.objects_region).client(  # type: ignore[call-overload]  # the service is a parameter here
         service, endpoint_url=servers.objects_url, config=Config(retries={"total_max_attempts": 1})
     )
 

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 
 from provisioner.descriptor.endpoints import EmbeddedEndpoints
 from provisioner.embedded import ports
+from provisioner.embedded.objects import own_sockets
 
 _FIRST = 10000
 _SIZE = 20
@@ -20,11 +21,16 @@ _claims: list[socket.socket] = []
 
 
 def claimed_endpoints() -> EmbeddedEndpoints:
-    """Free ports for each server of an embedded platform, of a block of their own; raises AssertionError without."""
+    """Free ports for each server of an embedded platform, of a block of their own; raises AssertionError without.
+
+    What a SeaweedFS killed at these ports left of its sockets is removed, as nothing listens on the ports.
+    """
     moved = EmbeddedEndpoints()
     names = [field.name for field in fields(moved) if isinstance(getattr(moved, field.name), int)]
     for name, port in zip(names, _claimed_block(), strict=False):
         moved = replace(moved, **{name: port})  # type: ignore[arg-type]  # mypy takes them for all the fields
+    for leftover in own_sockets(moved):
+        leftover.unlink(missing_ok=True)
     return moved
 
 

@@ -25,7 +25,7 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "wal_level": "logical",
-    "max_replication_slots": "20",
+    "max_replication_slots": "60",
     "max_wal_senders": "20",
     "max_logical_replication_workers": "16",
     "max_worker_processes": "24",

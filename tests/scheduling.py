@@ -14,6 +14,7 @@ _MACHINE = "the machine"
 _OF_THE_MACHINE = (
     "tests/e2e/",
     "tests/integration/node/",
+    "tests/integration/test_benchmarks.py",
     "tests/integration/test_embedded_platform.py",
     "tests/integration/test_embedded_real_platform.py",
     "tests/integration/test_missing_programs.py",

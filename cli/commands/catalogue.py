@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from cli import options
+from cli import completion, options
 from provisioner.errors import CoopctlError, ExitCode
 
 
@@ -21,7 +21,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
-@click.group()
+@click.group(epilog="Example: coopctl catalogue list")
 def catalogue() -> None:
     """List the solutions on offer, show one, judge charts, take them in, and see that all is as it was."""
 
@@ -148,7 +148,7 @@ def verify(*, folder: Path | None, events: bool, estate_path: Path | None, outpu
 
 
 @catalogue.command(epilog="Example: coopctl catalogue mirror --to registry.example.kr/backup")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=completion.images)
 @click.option("--from", "source", metavar="REGISTRY", help="Copy from there (default: the platform's registry).")
 @click.option("--to", "target", metavar="REGISTRY", help="Copy to there (default: the platform's mirrors).")
 @options.events

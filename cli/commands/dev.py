@@ -8,7 +8,7 @@ from cli import completion, options
 from provisioner.errors import ExitCode, UsageError
 
 
-@click.group()
+@click.group(epilog="Example: coopctl dev up")
 def dev() -> None:
     """Run the embedded platform on this machine: Kubernetes, PostgreSQL, S3 and a registry, to try and to test."""
 

@@ -67,14 +67,13 @@ def drift(
 
 def _agreed(site: "Site", stacks: "Sequence[str]", *, fleet: "FleetOptions", events: bool) -> bool:
     """Show what differs and ask; False where nothing does. Raises Cancelled if the answer is no."""
-    from cli.views import changes, confirm
-    from provisioner.engine.fleet import Outcome
+    from cli.views import confirm
+    from cli.views import drift as view
 
     outcomes = _drift(site, stacks, repair=False, fleet=fleet, events=events)
-    found = [outcome.value.found for outcome in outcomes if outcome.value is not None]
-    if not any(item.any for item in found):
+    if not any(outcome.value.found.any for outcome in outcomes if outcome.value is not None):
         return False
-    changes.tell([Outcome(stack=item.stack, value=item) for item in found], events=events)
+    view.tell(outcomes, events=events)
     confirm.ask("Put this back as it was applied?", yes=False, events=events)
     return True
 

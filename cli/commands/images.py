@@ -3,32 +3,18 @@
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
-from cli import options
-from provisioner.errors import CoopctlError, UsageError
-
-
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """Names of images, from the charts' files, and of coopctl's own."""
-    from cli import wiring
-
-    own = [program.name for program in wiring.programs(report=lambda _: None)]
-    try:
-        estate = wiring.nearest_estate(ctx.params.get("estate_path"))
-        names = [*wiring.open_catalogue(estate=estate).images, *own]
-    except CoopctlError:
-        return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+from cli import completion, options
+from provisioner.errors import UsageError
 
 
-@click.group()
+@click.group(epilog="Example: coopctl images build --used --push")
 def images() -> None:
     """Build the solutions' images from Debian packages, pin them in images.lock, and push them."""
 
 
 @images.command(epilog="Example: coopctl images build portal --push")
-@click.argument("names", nargs=-1, shell_complete=_complete)
+@click.argument("names", nargs=-1, shell_complete=completion.images)
 @click.option("--used", is_flag=True, help="Only what the estate's cooperatives chose, and what coopctl runs itself.")
 @click.option("--push", "pushing", is_flag=True, help="Push to the platform's registry before images.lock is written.")
 @options.events
@@ -64,12 +50,12 @@ def build(
 
 
 @images.command(epilog="Example: coopctl images push")
-@click.argument("names", nargs=-1, shell_complete=_complete)
+@click.argument("names", nargs=-1, shell_complete=completion.images)
 @options.events
 @options.estate
 @options.output
 def push(*, names: tuple[str, ...], events: bool, estate_path: Path | None, output: str) -> None:
-    """Push the images NAMES (without: all that something runs), as images.lock has them, to the platform's registry."""
+    """Push the images NAMES (without: all that are locked), as images.lock has them, to the platform's registry."""
     from cli import wiring
     from cli.views import images as view
     from cli.views.telling import teller

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provisioner.operations.members import Provisioned
 
 
-@click.group()
+@click.group(epilog="Example: coopctl member list rice-processing")
 def member() -> None:
     """List, show, add and remove the members of a cooperative, in its file or its descriptor."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 2.0
 
 
-@click.group()
+@click.group(epilog="Example: coopctl migrate preflight rice-own-infrastructure")
 def migrate() -> None:
     """Move a cooperative's data store to its own PostgreSQL and S3: look, copy, verify, switch, go back.
 

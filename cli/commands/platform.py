@@ -8,7 +8,7 @@ from cli import options
 from provisioner.errors import ExitCode
 
 
-@click.group()
+@click.group(epilog="Example: coopctl platform apply")
 def platform() -> None:
     """Plan, apply and show the platform's own stack: what the cluster holds for all cooperatives."""
 

@@ -27,7 +27,7 @@ class Asked:
         return bool(self.names or self.selectors or self.everyone)
 
 
-@click.group()
+@click.group(epilog="Example: coopctl policy check --all")
 def policy() -> None:
     """Judge cooperatives by the rules that keep them apart, list the rules, explain one. Needs no cluster."""
 

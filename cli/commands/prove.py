@@ -41,7 +41,7 @@ def prove(
 
     What must work is tried first. An attempt counts as blocked only if the guard that is there for it refused. Nothing
     is left behind, and every object is only a dry run. The proof is kept beside the state; `status` shows its age. Exit
-    code 11 if something got through, or proves nothing.
+    code 11 if something got through, proves nothing, or has no room for its pods.
     """
     from cli.running import exit_code, working
     from cli.site import open_site

@@ -15,7 +15,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in wiring.open_toolchain().names if name.startswith(incomplete)]
 
 
-@click.group()
+@click.group(epilog="Example: coopctl toolchain install")
 def toolchain() -> None:
     """List, install, export and import the pinned tools (Kubernetes, etcd, pulumi, ...).
 

@@ -2,22 +2,32 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
+from cli.streams import harmless
+
 _UNLIMITED = 10_000
+
+
+class _Showing(Console):
+    """A console on which text is shown and never obeyed."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does."""
+        super().print(*(harmless(one) if isinstance(one, str) else one for one in objects), **options)
 
 
 def stdout() -> Console:
     """The console of answers; colours only on a terminal and without NO_COLOR."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=_width(sys.stdout))
+    return _Showing(file=sys.stdout, highlight=False, soft_wrap=True, width=_width(sys.stdout))
 
 
 def stderr() -> Console:
     """The console of the conversation."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True, width=_width(sys.stderr))
+    return _Showing(file=sys.stderr, highlight=False, soft_wrap=True, width=_width(sys.stderr))
 
 
 def table(*columns: str, rows: Sequence[tuple[str, ...]]) -> Table:
@@ -29,7 +39,7 @@ def table(*columns: str, rows: Sequence[tuple[str, ...]]) -> Table:
         # Nothing is cut off: a path that is shown can be copied.
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(harmless(cell)) for cell in row))
     return made
 
 

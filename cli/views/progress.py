@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
+from cli.streams import harmless
 from cli.views import events as events_view
+from cli.views.changes import kind_of
 from provisioner.engine.events import (
     Attempted,
     Event,
@@ -88,7 +90,7 @@ class LineShower:
     def show(self, event: Event) -> None:
         """Write one line, if the event is worth one."""
         if (line := _line(event, planning=self._planning)) is not None:
-            self._stream.write(f"{line}\n")
+            self._stream.write(f"{harmless(line)}\n")
             self._stream.flush()
 
 
@@ -97,7 +99,8 @@ def _line(event: Event, *, planning: bool) -> str | None:
         case Message():
             return _message_line(event)
         case ResourceDone() if not planning:
-            return f"{event.stack}: {_PAST.get(event.operation, str(event.operation))} {event.resource}"
+            done = _PAST.get(event.operation, str(event.operation))
+            return f"{event.stack}: {done} {event.resource} ({kind_of(event.type)})"
         case ResourceFailed():
             return f"{event.stack}: failed: {event.operation} {event.resource}"
         case StackStarted() if not planning:
@@ -160,7 +163,7 @@ class BarShower:
 
     def _print(self, event: Event) -> None:
         if line := _line(event, planning=self._planning):
-            self._progress.console.print(line, markup=False, highlight=False)
+            self._progress.console.print(harmless(line), markup=False, highlight=False)
 
     def _update(self, stack: str, **fields: Any) -> None:
         if stack in self._tasks:

@@ -18,6 +18,7 @@ _LOUD = {
     Ending.GOT_THROUGH: "GOT THROUGH",
     Ending.FAILED_CONTROL: "FAILED CONTROL",
     Ending.UNPROVEN: "PROVES NOTHING",
+    Ending.NO_ROOM: "NO ROOM",
 }
 
 

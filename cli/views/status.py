@@ -7,13 +7,13 @@ from typing import Any
 from cli.views import human, json
 from cli.views import orphans as orphans_view
 from cli.views.changes import changes_document, field_line, kind_of
+from provisioner.datastore.store_places import StoreRecord
 from provisioner.engine.events import Operation
 from provisioner.engine.fleet import Outcome
 from provisioner.operations.health import BucketHealth, DatabaseHealth, Health, NamespaceHealth
 from provisioner.operations.looking import Status
 from provisioner.operations.orphans import Orphan
 from provisioner.operations.proof_state import ProofState
-from provisioner.operations.store_places import StoreRecord
 
 # Quota lines of which less is used are left out for people; JSON has them all.
 _SHOWN_FROM = 0.0
@@ -168,7 +168,7 @@ def _proof(proof: ProofState | None) -> str:
     if proof is None:
         return "never proved"
     verdict = f"{proof.problems} problem(s)" if proof.problems else "isolated"
-    doubts = f"; outdated: {', '.join(proof.doubts)}" if proof.doubts else ""
+    doubts = f"; in doubt: {', '.join(proof.doubts)}" if proof.doubts else ""
     return f"{verdict}, {human_age(proof.age)} ago{doubts}"
 
 

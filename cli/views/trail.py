@@ -8,7 +8,11 @@ from typing import Any
 from cli.views import human, json
 from provisioner.operations.history import Ending, Entry, Event, Trail
 
-_COMMIT_LENGTH = 10
+# As much of a commit or digest as people compare; JSON has the whole.
+_SHORT = 10
+_DIGEST_LENGTH = 64
+# A run that failed may name every resource that did; a table of such lines cannot be read.
+_WHY_MAX = 160
 
 
 def show(trail: Trail, *, limit: int | None, output: str) -> None:
@@ -19,7 +23,7 @@ def show(trail: Trail, *, limit: int | None, output: str) -> None:
         return
     runs = _runs(trail.entries)
     rows = [_row(entry, is_cut_off=is_cut_off) for entry, is_cut_off in (runs[-limit:] if limit else runs)]
-    columns = ("when (UTC)", "what", "how it ended", "who", "commit", "changes")
+    columns = ("when (UTC)", "what", "how it ended", "who", "commit", "plan", "changes")
     human.stdout().print(human.table(*columns, rows=rows))
     for problem in trail.problems:
         sys.stderr.write(f"error: {problem}\n")
@@ -45,16 +49,30 @@ def _ends(later: Event, event: Event) -> bool:
 
 def _row(entry: Entry, *, is_cut_off: bool) -> tuple[str, ...]:
     event = entry.event
-    commit = event.author.commit[:_COMMIT_LENGTH] + ("+changes" if event.author.dirty else "")
+    commit = event.author.commit[:_SHORT] + ("+changes" if event.author.dirty else "")
     ending = "cut off, or still running" if is_cut_off else str(event.ending)
     return (
         f"{event.at:%Y-%m-%d %H:%M:%S}",
         str(event.action),
-        f"{ending}: {event.why}" if event.why else ending,
+        "; ".join((f"{ending}: {_cut(event.why)}" if event.why else ending, *_details(event))),
         f"{event.author.user}@{event.author.host}",
         commit,
+        event.plan[:_SHORT],
         ", ".join(f"{count} {operation}" for operation, count in event.changes.items()) or "none",
     )
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WHY_MAX else f"{line[: _WHY_MAX - 1]}…"
+
+
+def _details(event: Event) -> list[str]:
+    return [f"{name}: {text[:_SHORT] if _is_digest(text) else text}" for name, text in event.details.items()]
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == _DIGEST_LENGTH and set(text) <= set("0123456789abcdef")
 
 
 def _documents(entries: Sequence[Entry]) -> list[dict[str, Any]]:

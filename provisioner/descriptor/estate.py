@@ -61,6 +61,8 @@ def find_estate(given: Path | None, *, start: Path) -> Estate:
     Raises NotFound if there is none.
     """
     if given is not None:
+        if given.is_file():
+            raise NotFound(f"{given} is a file, and an estate is a folder", hint=f"give its folder: {given.parent}")
         if not (given / PLATFORM_FILE).is_file():
             raise NotFound(f"{given} is not an estate: it has no {PLATFORM_FILE}", hint=f"run `coopctl init {given}`")
         return Estate(root=given.resolve())

@@ -52,7 +52,16 @@ class ScratchServer:
 
     def create_database(self, name: str) -> None:
         """Make an empty database; raises CoopctlError."""
-        _run([str(self.programs / "createdb"), f"--host={self.sockets}", f"--username={self.user}", name])
+        _run([str(self.programs / "createdb"), *self._reached, name])
+
+    def load(self, script: Path, *, database: str) -> None:
+        """Run a script of SQL in one transaction, and gather statistics; raises CoopctlError."""
+        steps = ("--single-transaction", "--set=ON_ERROR_STOP=1", f"--file={script}", "--command=ANALYZE")
+        _run([str(self.programs / "psql"), *self._reached, "--no-psqlrc", "--quiet", *steps, database])
+
+    @property
+    def _reached(self) -> tuple[str, ...]:
+        return (f"--host={self.sockets}", f"--username={self.user}")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 from provisioner.engine import inventory
 from provisioner.engine.changes import Changes
 from provisioner.engine.cli import PulumiCli
-from provisioner.engine.events import Message, Report, Severity, StackFinished, StackStarted, Verb
+from provisioner.engine.events import Message, Report, Severity, StackFinished, StackStarted, Verb, only_looking
 from provisioner.engine.failures import translated
 from provisioner.engine.foreign import ForeignFields
 from provisioner.engine.interruption import Interruption
@@ -98,7 +98,7 @@ class Engine:
 
         Raises NotFound if there is no such stack.
         """
-        with self._operation(stack, verb=Verb.STATUS, report=report) as listener:
+        with self._operation(stack, verb=Verb.STATUS, report=only_looking(report)) as listener:
             if self.checkpoint(stack) is None:
                 raise NotFound(f"{stack} has not been applied yet", hint=f"run `coopctl apply {stack}`")
             self._run(

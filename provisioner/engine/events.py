@@ -108,3 +108,13 @@ Report = Callable[[Event], None]
 def unheard(event: Event) -> None:
     """A report that nobody listens to."""
     del event
+
+
+def only_looking(report: Report) -> Report:
+    """``report`` of work that does nothing: what is found gone, or there anew, was not deleted or made by it."""
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, ResourceStarted | ResourceDone):
+            report(event)
+
+    return tell

@@ -53,11 +53,11 @@ _CLI_REFUSED = re.compile("permission denied|AccessDenied|InvalidAccessKeyId|Sig
 
 def translated(error: CommandError, *, listener: Listener) -> CoopctlError:
     """The error of our tree for a failed CLI; the CLI's own words become the reason."""
-    stack, told = listener.stack, listener.errors
+    stack, told = listener.stack, listener.errors or listener.crashes
     if not told and not listener.failed:
         return _of_cli(_output(error), stack=stack)
     causes = [_cause(one, stack=stack) for one in told]
-    why = _cut("\n".join(dict.fromkeys(str(one) for one in told)) or _output(error))
+    why = _cut("\n".join(dict.fromkeys(str(one) for one in (*told, *listener.crashes))) or _output(error))
     first = causes[0] if causes else None
     if first is not None and {type(cause) for cause in causes} == {type(first)} and not _is_a_part(first, listener):
         return _with(first, why=first.why if first.why and len(causes) == 1 else why)

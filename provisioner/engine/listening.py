@@ -1,5 +1,6 @@
 """Turns Pulumi's engine events into ours, and gathers from them what changes."""
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,9 @@ _CUT_OFF = ("grpc: the client connection is closing", "context canceled")
 # What Pulumi says of a program that had not come to its end by then; a traceback follows.
 _PROGRAM_CUT_OFF = "resource monitor shut down"
 _MANDATORY = "mandatory"
+# What the CLI says at its end of a plugin that did not answer its request to stop in time, as on a busy machine, or
+# that crashed: then its last words follow (sdk/go/common/resource/plugin/plugin.go, Plugin.Close).
+_ENDED = re.compile(r"\ADetected that .+ exited prematurely\..*streams of the plugin:(?P<said>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ class Listener:
     stack: str
     report: Report
     errors: list[Told] = field(default_factory=list)
+    crashes: list[Told] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     changed: int = 0
     _planned: dict[str, ResourceChange] = field(default_factory=dict)
@@ -128,6 +133,10 @@ class Listener:
         if event.severity not in _SEVERITIES or not text:
             return
         name, shown = _subject(event.urn or ""), for_people(text)
+        if ended := _ENDED.match(shown):
+            # It explains a failure, and is none itself: all that was begun is done when this is said.
+            self.crashes += [Told(resource=name, text=shown)] if ended["said"].strip() else []
+            return
         if event.severity == "error" and not _is_an_echo(shown):
             self.errors.append(Told(resource=name, text=shown, error=received(text)))
         self.report(Message(stack=self.stack, severity=_SEVERITIES[event.severity], text=shown, resource=name))

@@ -72,7 +72,7 @@ _DEPENDS = f"""(t.deptype = 'e' OR t.deptype IN ('a', 'i') AND t.refobjsubid > 0
 
 
 def _summed(table: str, *, content: str, kept: str) -> str:
-    return f"SELECT '{table}', count(*), sum(hashtextextended({content}, 0)) FROM {table} t WHERE {kept}"  # noqa: S608
+    return f"SELECT '{table}', count(*), sum(hashtextextended({content}, 0)) FROM {table} t WHERE {kept}"  # noqa: S608 - constants of this module
 
 
 _QUERY: Final = " UNION ALL ".join(

@@ -16,7 +16,7 @@ import binascii
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -68,6 +68,11 @@ class _Record:
 
     states: tuple[AppliedState, ...] = ()
     begun: AppliedState | None = None
+
+    @property
+    def known(self) -> tuple[AppliedState, ...]:
+        """All states."""
+        return (*self.states, self.begun) if self.begun is not None else self.states
 
 
 def note_begun(site: Site, target: Target) -> None:
@@ -124,10 +129,10 @@ def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
 
     Raises CoopctlError if a chart's record is damaged or lost.
     """
-    home = site.folder(target.name) / UNPACKED
-    shutil.rmtree(home, ignore_errors=True)
     if not isinstance(target.plan, CooperativePlan):
         raise TypeError("only cooperatives have solutions")
+    home = site.folder(target.name) / UNPACKED
+    _tidy(home, states=(state, *_read(site, target.name).known))
     charts = charts_of(site, state, into=home)
     tenant = tenant_of(site.cooperatives[target.name], cluster=target.plan.cluster)
     return site.target_of(target.name, plan=with_charts(target.plan, charts, tenant=tenant))
@@ -145,6 +150,14 @@ def state_of(plan: CooperativePlan) -> AppliedState:
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         solutions=tuple(json.loads(json.dumps(_entry(one, archive=_digest(_packed(one.chart))))) for one in charts),
     )
+
+
+def _tidy(home: Path, *, states: Iterable[AppliedState]) -> None:
+    """Remove what was unpacked of other states: those that are known may be what is being applied."""
+    kept = {_place(str(one["archive"])) for state in states for one in state.solutions}
+    for folder in home.iterdir() if home.is_dir() else ():
+        if folder.name not in kept:
+            shutil.rmtree(folder)
 
 
 def _kept(site: Site, plan: CooperativePlan) -> AppliedState:
@@ -182,12 +195,17 @@ def _unpacked(site: Site, entry: Mapping[str, Any], *, into: Path) -> Path:
     content = site.records().read(_archive(digest))
     if content is None or _digest(content) != digest:
         raise CoopctlError(f"the chart of {name} that was kept beside the state is lost or damaged: {digest[:12]}")
-    chart = into / digest[:12] / name
+    chart = into / _place(digest) / name
     for path, packed in _files(json.loads(content), name=name):
         file = chart / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(packed)
     return chart
+
+
+def _place(digest: str) -> str:
+    """The folder of a chart's files, by their digest: the same place has the same files."""
+    return digest[:12]
 
 
 def _files(packed: Mapping[str, str], *, name: str) -> Iterator[tuple[PurePosixPath, bytes]]:

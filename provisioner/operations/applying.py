@@ -16,6 +16,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from provisioner.datastore.store_places import require_settled
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Report
 from provisioner.engine.fleet import Outcome, run_fleet
@@ -27,7 +28,6 @@ from provisioner.operations.leaving import LeavingData, delete_leaving, find_lea
 from provisioner.operations.planning import FleetOptions, require_lawful, require_possible, require_same_place
 from provisioner.operations.recording import recorded
 from provisioner.operations.site import Site, Target
-from provisioner.operations.store_places import require_settled
 from provisioner.operations.template_state import note_template
 from provisioner.operations.upgrading import Work, make_or_upgrade
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from provisioner.datastore.marks import Mark
 from provisioner.datastore.postgres import postgres_access
 from provisioner.datastore.postgres_server import PostgresServerAdmin
+from provisioner.datastore.store_places import require_settled
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Report
 from provisioner.engine.fingerprint import RECORD_FILE
@@ -35,7 +36,6 @@ from provisioner.operations.reaching import require_reachable
 from provisioner.operations.recording import recorded
 from provisioner.operations.room import require_room
 from provisioner.operations.site import Site
-from provisioner.operations.store_places import require_settled
 from provisioner.operations.upgrade_record import require_no_upgrade
 
 

@@ -6,14 +6,16 @@ what other field managers added to a guard is found by its managed fields. Nothi
 
 Repairing: 1. look; 2. apply the resources that drifted, and no others; 3. take foreign fields off guards; 4. look
 again. Cut off anywhere, the same command goes on. Objects that somebody else made in a tenant's namespaces are listed
-only: they are the tenant's.
+only: they are the tenant's. So are pods of theirs that bear a solution's label, which have that solution's flows; but
+these count as drift until they are gone or relabelled.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.cluster.foreign_objects import ForeignObject, foreign_objects
 from provisioner.cluster.objects import open_cluster
+from provisioner.cluster.solution_labels import Mislabelled, read_mislabelled
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Report
 from provisioner.engine.fleet import Outcome, run_fleet
@@ -33,18 +35,20 @@ from provisioner.plan.resources import CooperativePlan, KubernetesObject
 class Drift:
     """How one stack's world differs from its state, and the objects of others in its namespaces.
 
+    ``mislabelled`` are pods, and what makes pods, with a solution's label that is not theirs; no repair touches them.
     ``repaired`` is what was mended, None if nobody asked or nothing differed.
     """
 
     stack: str
     found: Changes
     foreign: tuple[ForeignObject, ...]
+    mislabelled: tuple[Mislabelled, ...] = ()
     repaired: Changes | None = None
 
     @property
     def remains(self) -> bool:
         """Whether something differs still."""
-        return self.found.any and self.repaired is None
+        return bool(self.mislabelled) or (self.found.any and self.repaired is None)
 
 
 def drift_of_fleet(
@@ -68,7 +72,8 @@ def drift_of_fleet(
 
 def _drift(site: Site, target: Target, *, repair: bool, report: Report) -> Drift:
     found = site.engine.drift(target.name, target.program, report=report)
-    drift = Drift(stack=target.name, found=found, foreign=_foreign(site, target))
+    foreign, mislabelled = _of_others(site, target)
+    drift = Drift(stack=target.name, found=found, foreign=foreign, mislabelled=mislabelled)
     return _repaired(site, target, drift=drift, report=report) if repair and found.any else drift
 
 
@@ -83,16 +88,21 @@ def _repaired(site: Site, target: Target, *, drift: Drift, report: Report) -> Dr
         if left.any:
             names = ", ".join(change.resource for change in left.resources)
             raise PartlyFailed(f"{target.name}: these still differ after the repair: {names}")
-    return Drift(stack=drift.stack, found=drift.found, foreign=drift.foreign, repaired=applied.changes)
+    return replace(drift, repaired=applied.changes)
 
 
-def _foreign(site: Site, target: Target) -> tuple[ForeignObject, ...]:
+def _of_others(site: Site, target: Target) -> tuple[tuple[ForeignObject, ...], tuple[Mislabelled, ...]]:
+    """What others made in a tenant's namespaces, and what has a solution's label that is not its own."""
     plan = target.plan
     if not isinstance(plan, CooperativePlan):
-        return ()
+        return (), ()
     namespaces = [
         resource.manifest["metadata"]["name"]
         for resource in plan.resources
         if isinstance(resource, KubernetesObject) and resource.manifest["kind"] == "Namespace"
     ]
-    return foreign_objects(open_cluster(site.platform).api, namespaces=namespaces, cooperative=plan.cooperative)
+    api = open_cluster(site.platform).api
+    return (
+        foreign_objects(api, namespaces=namespaces, cooperative=plan.cooperative),
+        read_mislabelled(api, namespaces=namespaces, cooperative=plan.cooperative),
+    )

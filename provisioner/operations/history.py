@@ -10,12 +10,15 @@ in the stack's working folder, so that the machine that wrote them notices.
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from provisioner.datastore.records import FileRecords, Records
 from provisioner.errors import CoopctlError
@@ -24,6 +27,9 @@ _FOLDER = "history"
 _LAST_SEEN = "history.json"
 _KEY_PURPOSE = b"coopctl history seal v1"
 _TRIES = 5
+# Nested without end, JSON is more than the reader's stack holds.
+_UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
+_NUMBERED = re.compile(r"\d{8}\.json", re.ASCII)
 
 
 class Action(StrEnum):
@@ -120,23 +126,43 @@ class History:
     def read(self, stack: str) -> Trail:
         """The trail of ``stack``, verified; an entry that cannot be read is a problem, not an error."""
         found = {path: self.records.read(path) or b"" for path in self.records.list(f"{_FOLDER}/{stack}")}
-        problems = list(_gaps(stack, sorted(found)))
+        strangers = [path for path in sorted(found) if not _is_numbered(path)]
+        contents = {path: found[path] for path in sorted(found) if _is_numbered(path)}
+        problems = [f"{path} is no entry: somebody put it there" for path in strangers]
+        problems += _gaps(stack, tuple(contents))
         entries: list[Entry] = []
         previous = ""
-        for path, content in sorted(found.items()):
+        for path, content in contents.items():
             digest = _digest(content)
             try:
-                document = json.loads(content)
+                document = _document(content)
                 problems += _faults(document, path=path, previous=previous, key=self._key())
                 entries.append(_entry(document, digest=digest))
-            except (ValueError, KeyError, TypeError) as error:
-                problems.append(f"{path} cannot be read: {error}")
+            except _UNREADABLE as error:
+                problems.append(f"{path} cannot be read: {_shortly(error)}")
             previous = digest
-        problems += self._cut_off(stack, found=[_digest(found[path]) for path in sorted(found)])
+        problems += self._cut_off(stack, found=[_digest(content) for content in contents.values()])
         return Trail(stack=stack, entries=tuple(entries), problems=tuple(problems))
 
+    def last(self, stack: str, *, action: Action) -> Event | None:
+        """The newest event of ``action`` that was done; an entry that somebody changed counts for none."""
+        for path in reversed(self._paths(stack)):
+            try:
+                document = _document(self.records.read(path) or b"")
+                if any(_faults(document, path=path, previous=document["previous"], key=self._key())):
+                    continue
+                event = _entry(document, digest="").event
+            except _UNREADABLE:
+                continue
+            if (event.action, event.ending) == (action, Ending.DONE):
+                return event
+        return None
+
+    def _paths(self, stack: str) -> list[str]:
+        return [path for path in self.records.list(f"{_FOLDER}/{stack}") if _is_numbered(path)]
+
     def _last(self, stack: str) -> tuple[int, str] | None:
-        paths = self.records.list(f"{_FOLDER}/{stack}")
+        paths = self._paths(stack)
         if not paths:
             return None
         content = self.records.read(paths[-1]) or b""
@@ -171,6 +197,10 @@ class History:
 
 def _path(stack: str, number: int) -> str:
     return f"{_FOLDER}/{stack}/{number:08d}.json"
+
+
+def _is_numbered(path: str) -> bool:
+    return _NUMBERED.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def _sealed(stack: str, event: Event, *, number: int, previous: str, key: bytes) -> bytes:
@@ -214,15 +244,23 @@ def _faults(document: Mapping[str, Any], *, path: str, previous: str, key: bytes
         yield f"{path} stands in another place than it was written for"
 
 
+def _document(content: bytes) -> Mapping[str, Any]:
+    """The entry as it was written. Raises ValueError or TypeError."""
+    document = json.loads(content)
+    if not isinstance(document, dict):
+        raise TypeError("it is no JSON object")
+    return document
+
+
 def _entry(document: Mapping[str, Any], *, digest: str) -> Entry:
-    content = document["event"]
-    event = Event(
-        **{
-            **content,
-            "action": Action(content["action"]),
-            "ending": Ending(content["ending"]),
-            "at": datetime.fromisoformat(content["at"]),
-            "author": Author(**content["author"]),
-        }
-    )
+    """The entry; what does not fit the types is refused, since whoever changed it chose what stands there."""
+    try:
+        event = TypeAdapter(Event).validate_python(document["event"])
+    except ValidationError as error:
+        place = ".".join(map(str, ("event", *error.errors()[0]["loc"])))
+        raise ValueError(f"{place} is not what coopctl writes there") from error
     return Entry(number=document["number"], event=event, previous=document["previous"], digest=digest)
+
+
+def _shortly(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -6,6 +6,7 @@ Nothing is written, not even the state, and no lock is taken.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from provisioner.datastore.store_places import StoreRecord, read_place
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Report
 from provisioner.engine.fleet import Outcome, run_fleet
@@ -15,7 +16,6 @@ from provisioner.operations.planning import FleetOptions
 from provisioner.operations.proof_state import ProofState, proof_state
 from provisioner.operations.reaching import require_reachable
 from provisioner.operations.site import Site, Target
-from provisioner.operations.store_places import StoreRecord, read_place
 from provisioner.plan.resources import CooperativePlan
 
 

@@ -29,6 +29,7 @@ from provisioner.datastore.erasure import (
     read_others,
 )
 from provisioner.datastore.records import Records, open_records
+from provisioner.datastore.store_places import StoreRecord, read_place, write_place
 from provisioner.engine.lease import leased
 from provisioner.errors import NotFound, ProblemsFound
 from provisioner.migration.journal import Journal
@@ -45,7 +46,6 @@ from provisioner.operations.migration_run import Report, Told, recorded_step
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_tenancy import lease_folder
 from provisioner.operations.recording import open_history, recorded_in
-from provisioner.operations.store_places import StoreRecord, read_place, write_place
 
 DUMP, INVENTORY, DELETE, PROOF = "final-dump", "inventory", "delete", "look-again"
 MAINTENANCE = "postgres"

@@ -19,6 +19,7 @@ from provisioner.datastore.objects import objects_access
 from provisioner.datastore.postgres import postgres_access
 from provisioner.datastore.postgres_connection import rows
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import read_place
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_migrations, load_platform
 from provisioner.descriptor.migration import DataStoreMigration
@@ -36,7 +37,6 @@ from provisioner.migration.postgres_sides import Side, session, side_of_access
 from provisioner.migration.postgres_snapshot import drop_slot
 from provisioner.naming import CooperativeName, CooperativeUid, replication_names, tenant_names
 from provisioner.operations.migration_journals import read_journal
-from provisioner.operations.store_places import read_place
 
 MAINTENANCE = "postgres"
 FENCED_ROLE, FENCED_BUCKET = "fenced role", "fenced bucket"

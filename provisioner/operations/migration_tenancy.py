@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from provisioner.cluster.objects import ClusterClient, object_path, open_cluster
 from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.records import Records, open_records
+from provisioner.datastore.store_places import StoreRecord, read_place, write_place
 from provisioner.descriptor.platform import Endpoint
 from provisioner.engine.settings import engine_folder
 from provisioner.errors import NotFound, UsageError
@@ -25,7 +26,6 @@ from provisioner.migration.objects_bucket import Bucket, open_bucket_as
 from provisioner.migration.objects_fence import Application
 from provisioner.naming import MANAGED_BY, SECRET_DATA_STORE, SERVICE_OBJECTS, SERVICE_POSTGRES, TenantNames
 from provisioner.operations.migration_site import MigrationSite
-from provisioner.operations.store_places import StoreRecord, read_place, write_place
 from provisioner.plan.endpoint_slice import leading, slice_name
 from provisioner.plan.network_policy import endpoint_policy, endpoint_rule
 from provisioner.plan.service import HTTP_PORTS

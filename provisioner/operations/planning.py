@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from provisioner.cluster.objects import open_cluster
+from provisioner.datastore.store_places import moved_to, require_settled
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Report
 from provisioner.engine.fingerprint import AppliedRecord, read_record, write_record
@@ -16,7 +17,6 @@ from provisioner.operations.ownership import require_no_rename, require_own_name
 from provisioner.operations.reaching import require_reachable
 from provisioner.operations.room import require_room
 from provisioner.operations.site import Site, Target
-from provisioner.operations.store_places import moved_to, require_settled
 from provisioner.operations.template_state import template_notes
 from provisioner.operations.upgrade_plan import find_upgrade
 from provisioner.plan.resources import CooperativePlan

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from provisioner.engine.state import Checkpoint
+from provisioner.operations.history import Action
+from provisioner.operations.recording import open_history
 from provisioner.operations.site import Site, Target
 from provisioner.proof.evidence import newest
 
@@ -26,15 +28,18 @@ def proof_state(site: Site, target: Target, *, applied: Checkpoint) -> ProofStat
     found = newest(target.name, records=site.records())
     if found is None:
         return None
-    age = datetime.now(UTC) - found.at
+    proof, known = found.proof, open_history(site.estate, platform=site.platform).last(target.name, action=Action.PROVE)
+    age = datetime.now(UTC) - proof.at
     doubts = {
-        "applied since": found.state != applied.digest,
-        "the plan is another by now": found.plan != target.fingerprint,
+        # Whoever may write to the state can write a proof; only who has the passphrase can write into the trail.
+        "not the one that the audit trail knows": known is None or known.details.get("proof") != found.digest,
+        "applied since": proof.state != applied.digest,
+        "the plan is another by now": proof.plan != target.fingerprint,
         f"older than {OLD_AFTER.days} days": age > OLD_AFTER,
     }
     return ProofState(
-        at=found.at,
+        at=proof.at,
         age=age,
-        problems=len(found.problems),
+        problems=len(proof.problems),
         doubts=tuple(doubt for doubt, holds in doubts.items() if holds),
     )

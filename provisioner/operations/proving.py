@@ -18,6 +18,7 @@ from importlib.metadata import version
 
 from provisioner.catalogue import images_lock
 from provisioner.cluster.objects import open_cluster
+from provisioner.datastore.store_places import moved_to
 from provisioner.engine.changes import Changes
 from provisioner.engine.events import Attempted, Report, StackFinished, StackStarted, Verb
 from provisioner.engine.fleet import Outcome, run_fleet
@@ -29,18 +30,19 @@ from provisioner.operations.reaching import require_reachable
 from provisioner.operations.recording import recorded
 from provisioner.operations.site import Site
 from provisioner.operations.site import Target as Stack
-from provisioner.operations.store_places import moved_to
 from provisioner.plan.resources import CooperativePlan
 from provisioner.plan.store_place import seen_from_pods
 from provisioner.proof.cluster_facts import ClusterFacts, read_cluster
 from provisioner.proof.evidence import Proof, keep
+from provisioner.proof.pod_groups import in_groups
 from provisioner.proof.probe_image import PROBE
 from provisioner.proof.proving import Means, prove_without_pods, read_target
 from provisioner.proof.running_pods import PodSession, left_out
-from provisioner.proof.tenant import Terms, proven_tenant
+from provisioner.proof.tenant import ProvenTenant, Terms, proven_tenant
 from provisioner.proof.verdicts import Finding, settled
 
-FoundFromPods = Future[Mapping[str, tuple[Finding, ...]]]
+FoundByCooperative = Mapping[str, tuple[Finding, ...]]
+FoundFromPods = Future[FoundByCooperative]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +91,8 @@ def prove_applied(
         return tuple(Outcome(stack=name, failure=error) for name in names)
 
 
-def _from_pods(
-    site: Site, stacks: Iterable[Stack], *, cluster: ClusterFacts, wanted: bool
-) -> Mapping[str, tuple[Finding, ...]]:
-    """What probe pods find, by cooperative; all that have both namespaces are proved together."""
+def _from_pods(site: Site, stacks: Iterable[Stack], *, cluster: ClusterFacts, wanted: bool) -> FoundByCooperative:
+    """What probe pods find, by cooperative; all that have both namespaces are proved together, if there is room."""
     tenants = [
         proven_tenant(stack.plan, terms=_terms(site, stack.name))
         for stack in stacks
@@ -102,12 +102,14 @@ def _from_pods(
         reason = "probe pods were not wanted"
         return {str(tenant.names.cooperative): left_out(tenant, reason=reason) for tenant in tenants}
     image = images_lock.read(site.estate.images_lock).images.get(PROBE)
-    return PodSession(
-        cluster=cluster,
-        tenants=[tenant for tenant in tenants if set(tenant.namespaces) <= set(cluster.namespace_names)],
-        image=image.reference(site.platform.registry.address) if image else None,
-        check=site.engine.interruption.check,
-    ).prove()
+    reference = image.reference(site.platform.registry.address) if image else None
+
+    def together(group: Sequence[ProvenTenant]) -> FoundByCooperative:
+        check = site.engine.interruption.check
+        return PodSession(cluster=cluster, tenants=group, image=reference, check=check).prove()
+
+    there = [tenant for tenant in tenants if set(tenant.namespaces) <= set(cluster.namespace_names)]
+    return in_groups(there, prove=together)
 
 
 def _proved(site: Site, stack: Stack, *, cluster: ClusterFacts, pods: FoundFromPods, report: Report) -> Proof:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from provisioner.catalogue.solution import Catalogue
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import read_place
 from provisioner.descriptor.cooperative import Cooperative, MemberLayout
 from provisioner.descriptor.loading import load_estate, load_migrations
 from provisioner.errors import ProblemsFound
@@ -12,7 +13,6 @@ from provisioner.migration.slice_classifying import SliceRequest, member_prefixe
 from provisioner.migration.slice_planning import SliceSides
 from provisioner.naming import CooperativeUid, member_names, slice_uid
 from provisioner.operations.migration_site import MigrationSite
-from provisioner.operations.store_places import read_place
 from provisioner.plan.postgres import MEMBER_COLUMN
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from provisioner.cluster.objects import open_cluster
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import read_place
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_estate, load_platform
 from provisioner.embedded import platform
@@ -22,7 +23,6 @@ from provisioner.errors import PlanRefused, UsageError
 from provisioner.naming import CooperativeName, tenant_names
 from provisioner.operations.migration_journals import read_journal
 from provisioner.operations.migration_tenancy import application_key
-from provisioner.operations.store_places import read_place
 
 _WEED = "weed"
 _DOCUMENT = """\

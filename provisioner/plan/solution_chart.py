@@ -11,7 +11,7 @@ from typing import Any
 from provisioner.catalogue import Catalogue, Solution
 from provisioner.catalogue.images_lock import ImagesLock
 from provisioner.catalogue.solution import installation_order
-from provisioner.descriptor.cooperative import Contact
+from provisioner.descriptor.cooperative import Contact, Cooperative
 from provisioner.descriptor.platform import Platform
 from provisioner.naming import LABEL_SOLUTION, SECRET_DATA_STORE, SECRET_DATA_STORE_MIGRATION
 from provisioner.plan import priority_class
@@ -29,6 +29,14 @@ PODS_FOR_TWO_REPLICAS = 10
 def solution_key(name: str) -> str:
     """The key of the solution called ``name``."""
     return f"solution-{name}"
+
+
+def require_installable(cooperative: Cooperative, *, catalogue: Catalogue, images: ImagesLock) -> None:
+    """Raise what `solution_charts` would raise for ``cooperative``, without deciding anything."""
+    refuse_problems(cooperative, catalogue=catalogue)
+    for choice in cooperative.solutions:
+        for image in catalogue.solution(choice.name).images:
+            images.image(image)
 
 
 def solution_charts(

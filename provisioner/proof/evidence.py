@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from provisioner.datastore.records import Records
@@ -51,6 +51,14 @@ class Proof:
         return Counter(finding.verdict.ending for finding in self.findings)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A proof that is kept, and the digest (SHA-256) of its record."""
+
+    proof: Proof
+    digest: str
+
+
 def as_document(proof: Proof) -> dict[str, Any]:
     """The proof as JSON-ready data."""
     return {
@@ -72,19 +80,24 @@ def keep(proof: Proof, *, records: Records) -> str:
     content = {"apiVersion": _API_VERSION, "kind": _KIND, **as_document(proof)}
     text = (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
     records.write(_path(proof.cooperative), text)
-    return hashlib.sha256(text).hexdigest()
+    return _digest(text)
 
 
-def newest(cooperative: str, *, records: Records) -> Proof | None:
+def newest(cooperative: str, *, records: Records) -> Evidence | None:
     """The newest proof of a cooperative, or None. Raises CoopctlError if it cannot be read."""
     text = records.read(_path(cooperative))
     if text is None:
         return None
     try:
-        return _proof(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
+        return Evidence(proof=_proof(json.loads(text)), digest=_digest(text))
+    # Nested without end, JSON is more than the reader's stack holds.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = f"run `coopctl prove {cooperative}`: it writes a new one"
         raise CoopctlError(f"the proof of {cooperative} is damaged", why=str(error), hint=hint) from error
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def _path(cooperative: str) -> str:
@@ -112,7 +125,8 @@ def _guard_document(guard: Guard | None) -> dict[str, str] | None:
 def _proof(content: Mapping[str, Any]) -> Proof:
     return Proof(
         cooperative=content["cooperative"],
-        at=datetime.fromisoformat(content["at"]),
+        # What bears no time zone was not written here; read as this machine's, it has at least an age.
+        at=datetime.fromisoformat(content["at"]).astimezone(UTC),
         seconds=content["seconds"],
         coopctl=content["coopctl"],
         cluster=content["cluster"],

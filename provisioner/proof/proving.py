@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from provisioner.cluster.solution_labels import REMEDY, read_mislabelled
 from provisioner.datastore.marks import Mark
 from provisioner.datastore.objects import objects_access
 from provisioner.datastore.postgres import postgres_access
@@ -97,6 +98,7 @@ def prove_without_pods(target: Target, *, means: Means) -> tuple[Finding, ...]:
         return (
             *prove_plan(target, means=means),
             *requests,
+            prove_labels(target, means=means),
             *prove_flows(target, means=means),
             *database.result(),
             *bucket.result(),
@@ -141,6 +143,21 @@ def request_attempts(target: Target, *, cluster: ClusterFacts) -> tuple[RequestA
         *(attempt for namespace in tenant.namespaces for attempt in amount_attempts(tenant, namespace=namespace)),
         *guard_attempts(tenant, platform=cluster.plan, resources=cluster.resources, rights=rights),
     )
+
+
+def prove_labels(target: Target, *, means: Means) -> Finding:
+    """Look for pods, and what makes pods, with a solution's label that is not theirs: flows are judged by it."""
+    about = About(
+        id="flows/solution-labels",
+        area=Area.FLOWS,
+        who="coopctl",
+        what="finds each solution's label on that solution's own pods alone",
+    )
+    tenant = target.tenant
+    found = read_mislabelled(means.cluster.api, namespaces=tenant.namespaces, cooperative=tenant.names.cooperative)
+    if not found:
+        return means.found(about, allowed(about))
+    return means.found(about, refused(about, by=None, said=f"{'; '.join(map(str, found))}; {REMEDY}"))
 
 
 def prove_flows(target: Target, *, means: Means) -> list[Finding]:

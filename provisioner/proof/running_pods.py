@@ -1,7 +1,8 @@
 """Runs probe pods: for all tenants that are proved together, so that they are attacked from each other's pods too.
 
 1. In each namespace make the Job that owns all, and a pod that answers.
-2. When these run, make a pod in each namespace that tries what was planned with their addresses.
+2. When these run, make a pod in each namespace that tries what was planned with their addresses. One that the
+   scheduler finds no room for is waited for: room may be about to come free.
 3. Read the last words of each, and take all away.
 
 Cut off anywhere, the pods end by themselves and Kubernetes takes everything away (see planning_pods).
@@ -36,22 +37,30 @@ from provisioner.proof.planning_pods import (
 from provisioner.proof.pod_reports import findings, parse_report
 from provisioner.proof.probe_image import REMEDY
 from provisioner.proof.tenant import ProvenTenant
-from provisioner.proof.verdicts import Finding, not_attempted, refused
+from provisioner.proof.verdicts import Finding, no_room, not_attempted, refused
 
 _POLL_SECONDS = 0.4
 # A busy node that pulls the image for the first time, and starts all pods at once.
 _START_SECONDS = 60.0
 _TRY_SECONDS = 35.0
+# Pods that go, those of a proof before this one too, are gone by then, and one that tries has ended and made room.
+_ROOM_SECONDS = 15.0
+# As long as one after the other gets ready, others are waited for; but pods that answer do so for a limited time.
+_ALL_SECONDS = 90.0
 _ANSWERS, _TRIES = "serve", "try"
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _WITHOUT_PODS = "`coopctl prove --no-probe-pods` proves without pods"
+_NO_ROOM = f"give the cluster another node, or solutions smaller requests; {_WITHOUT_PODS}"
 _NEIGHBOURS_SHOWN = 10
 _PODS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class PodState:
-    """A probe pod as the cluster tells of it; ``problem`` is why it does not start, empty if nothing is wrong."""
+    """A probe pod as the cluster tells of it.
+
+    ``problem`` is why it does not start, ``crowded`` why it has no room yet; both are empty if nothing is wrong.
+    """
 
     namespace: str
     mode: str
@@ -59,6 +68,25 @@ class PodState:
     address: str
     last_words: str
     problem: str
+    crowded: str = ""
+
+
+@dataclass(kw_only=True)
+class _Patience:
+    """How long pods are waited for: ``seconds`` since the last one got ready, less if all others lack room."""
+
+    seconds: float
+    _begun: float = field(default_factory=time.monotonic)
+    _progress: float = field(default_factory=time.monotonic)
+    _settled: int = 0
+
+    def lasts(self, waiting: Sequence[PodState], *, settled: int) -> bool:
+        """Whether to go on waiting for ``waiting``, now that so many have ``settled``."""
+        now = time.monotonic()
+        if settled > self._settled:
+            self._settled, self._progress = settled, now
+        most = _ROOM_SECONDS if all(pod.crowded for pod in waiting) else self.seconds
+        return bool(waiting) and now - self._progress <= most and now - self._begun <= _ALL_SECONDS
 
 
 @dataclass(kw_only=True)
@@ -128,13 +156,14 @@ class PodSession:
             self._refused[namespace] = error.why or error.message
 
     def _wait(self, mode: str, *, seconds: float, ready: Callable[[PodState], bool]) -> Mapping[str, PodState]:
-        """The pods of ``mode`` by namespace: when all are ready, one cannot start any more, or time is up."""
-        until = time.monotonic() + seconds
+        """The pods of ``mode`` by namespace: when none is to be waited for any more, or none got ready for a while."""
+        patience = _Patience(seconds=seconds)
         while True:
             self.check()
             pods = {pod.namespace: pod for pod in self._pods() if pod.mode == mode}
-            waiting = [pod for pod in pods.values() if not ready(pod) and not pod.problem and pod.phase != "Failed"]
-            if not waiting or time.monotonic() > until:
+            settled = {name for name, pod in pods.items() if ready(pod) or pod.problem or pod.phase == "Failed"}
+            waiting = [pod for name, pod in pods.items() if name not in settled]
+            if not patience.lasts(waiting, settled=len(settled)):
                 return pods
             time.sleep(_POLL_SECONDS)
 
@@ -186,6 +215,8 @@ class PodSession:
         report = parse_report(pod.last_words) if pod else None
         if namespace in planned and report is not None:
             return findings(planned[namespace], report=report)
+        if crowded := _crowded(started.get(namespace)) or _crowded(pod):
+            return (_without_room(namespace, reason=crowded),)
         reason = self._refused.get(namespace) or _trouble(started.get(namespace)) or _trouble(pod)
         return (_not_started(namespace, reason=reason or "the probe pods did not run in time"),)
 
@@ -271,6 +302,10 @@ def _not_started(namespace: str, *, reason: str) -> Finding:
     return Finding(about=about, verdict=refused(about, by=None, said=f"{reason}; {_WITHOUT_PODS}"))
 
 
+def _without_room(namespace: str, *, reason: str) -> Finding:
+    return Finding(about=_anything(namespace), verdict=no_room(f"{reason}; {_NO_ROOM}"))
+
+
 def _anything(namespace: str) -> About:
     return About(
         id=f"pods/{namespace}",
@@ -285,6 +320,10 @@ def _trouble(pod: PodState | None) -> str:
     return pod.problem if pod else ""
 
 
+def _crowded(pod: PodState | None) -> str:
+    return pod.crowded if pod else ""
+
+
 def _state(item: Mapping[str, Any]) -> PodState:
     about, status = item["metadata"], item.get("status") or {}
     container = (status.get("containerStatuses") or [{}])[0]
@@ -296,6 +335,7 @@ def _state(item: Mapping[str, Any]) -> PodState:
         address=status.get("podIP", ""),
         last_words=(state.get("terminated") or {}).get("message", ""),
         problem=_problem(status, waiting=state.get("waiting") or {}),
+        crowded=_no_room(status),
     )
 
 
@@ -306,6 +346,10 @@ def _problem(status: Mapping[str, Any], *, waiting: Mapping[str, Any]) -> str:
         )
     if waiting.get("reason") in _NO_IMAGE:
         return f"the probe's image cannot be pulled: {waiting.get('message', '')}; {REMEDY}"
+    return ""
+
+
+def _no_room(status: Mapping[str, Any]) -> str:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return f"the cluster has no room for a probe pod: {condition.get('message', '')}"

@@ -11,6 +11,7 @@ class Ending(StrEnum):
     """How an attempt ended.
 
     UNPROVEN: it was refused, but not by the guard that must refuse it, or something that it rests on does not work.
+    NO_ROOM: the cluster has no room for the pods that were to make it.
     """
 
     BLOCKED = "blocked"
@@ -18,11 +19,13 @@ class Ending(StrEnum):
     GOT_THROUGH = "got through"
     FAILED_CONTROL = "failed control"
     UNPROVEN = "proves nothing"
+    NO_ROOM = "no room"
     NOT_ATTEMPTED = "not attempted"
 
 
-# What a proof must not hold. An attack that proves nothing is no better than one that was left out unsaid.
-PROBLEMS = frozenset({Ending.GOT_THROUGH, Ending.FAILED_CONTROL, Ending.UNPROVEN})
+# What a proof must not hold. An attack that proves nothing is no better than one that was left out unsaid; and whoever
+# fills a cluster must not keep himself from being proved.
+PROBLEMS = frozenset({Ending.GOT_THROUGH, Ending.FAILED_CONTROL, Ending.UNPROVEN, Ending.NO_ROOM})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,11 @@ def refused(about: About, *, by: Guard | None, said: str) -> Verdict:
     if by in {about.guard, *about.also}:
         return Verdict(ending=Ending.BLOCKED, by=by, said=said)
     return Verdict(ending=Ending.UNPROVEN, by=by, said=said)
+
+
+def no_room(reason: str) -> Verdict:
+    """Its pods found no room; ``reason`` is the scheduler's."""
+    return Verdict(ending=Ending.NO_ROOM, said=reason)
 
 
 def not_attempted(reason: str) -> Verdict:

@@ -1,7 +1,6 @@
 """The demo on a real node: what `make demo` leaves running, in a network namespace of its own."""
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from tests.machine_traces import Traces, traces
 from tests.network_namespace import NetworkNamespace, new_network_namespace
 from tests.outside_world import network_behind_the_host
 from tests.portal_pilots import build_images, copy_portal_pilots
-from tests.running_estate import RunningEstate
+from tests.running_estate import RunningEstate, processor_seconds
 
 __all__ = ["probe"]  # a fixture, used by its name
 ROOT = Path(__file__).parents[2]
@@ -48,7 +47,7 @@ class DemoRun:
 def run_demo(estate: Path, *arguments: str, path: str | None = None, module: str = "examples.demo") -> DemoRun:
     """Run a demo as `make demo` does, its estate in ``estate``; ``path`` stands for PATH."""
     environment = {**os.environ, "COOPCTL_DEMO": str(estate), "COOPCTL_DEMO_MIGRATION": str(estate)}
-    began, worked = time.monotonic(), _processor_seconds()
+    began, worked = time.monotonic(), processor_seconds()
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -62,14 +61,8 @@ def run_demo(estate: Path, *arguments: str, path: str | None = None, module: str
         stdout=done.stdout,
         stderr=done.stderr,
         seconds=time.monotonic() - began,
-        processor_seconds=_processor_seconds() - worked,
+        processor_seconds=processor_seconds() - worked,
     )
-
-
-def _processor_seconds() -> float:
-    """What the processors worked for this process's children that have ended, and theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """All seven pilot cooperatives on one embedded platform with real pods; one leaves, and the six are not touched."""
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,15 +8,14 @@ import pytest
 from tests.e2e.conftest import Demo
 from tests.integration.node.conftest import fetch
 from tests.network_namespace import NetworkNamespace
-from tests.running_estate import RunningEstate
+from tests.running_estate import RunningEstate, processor_seconds
 from tests.snapshots import buckets, databases, objects, roles
 
 pytestmark = [pytest.mark.node, pytest.mark.long(seconds=240)]
 LEAVING = "publishing"
 PARTS = ("apps", "data")
+# The aims of bench/prove.py, in seconds of processors: by the clock the other tests of the machine would be measured.
 PROOF_OF_SEVEN_SECONDS, PROOF_SECONDS, PROOF_WITHOUT_PODS_SECONDS = 60.0, 20.0, 5.0
-# Other tests share the machine's cores: one try of these in time is enough.
-TRIES = 3
 
 
 @pytest.fixture(autouse=True)
@@ -102,12 +100,12 @@ def crossings(own: str, *, everyone: list[str]) -> set[str]:
     }
 
 
-def test_no_pod_of_one_reaches_a_pod_of_another_and_all_seven_are_proved_within_a_minute(pilots: RunningEstate) -> None:
+def test_no_pod_of_one_reaches_a_pod_of_another_and_the_proof_of_all_seven_is_quick(pilots: RunningEstate) -> None:
     everyone = names(pilots)
 
-    began = time.monotonic()
+    worked = processor_seconds()
     proofs = pilots.document("prove", "--all")["proofs"]
-    seconds = time.monotonic() - began
+    seconds = processor_seconds() - worked
 
     assert [proof["cooperative"] for proof in proofs] == everyone
     for proof in proofs:
@@ -119,16 +117,16 @@ def test_no_pod_of_one_reaches_a_pod_of_another_and_all_seven_are_proved_within_
 
 
 def test_a_proof_of_one_is_quick(pilots: RunningEstate) -> None:
-    assert any(seconds_of_a_proof(pilots) < PROOF_SECONDS for _ in range(TRIES))
-    assert any(seconds_of_a_proof(pilots, "--no-probe-pods") < PROOF_WITHOUT_PODS_SECONDS for _ in range(TRIES))
+    assert seconds_of_a_proof(pilots) < PROOF_SECONDS
+    assert seconds_of_a_proof(pilots, "--no-probe-pods") < PROOF_WITHOUT_PODS_SECONDS
 
 
 def seconds_of_a_proof(pilots: RunningEstate, *arguments: str) -> float:
-    """How long the command takes, which must find the tenant isolated."""
-    began = time.monotonic()
+    """How long processors work for the command, which must find the tenant isolated."""
+    worked = processor_seconds()
     (proof,) = pilots.document("prove", "rice-processing", *arguments)["proofs"]
     assert proof["isolated"]
-    return time.monotonic() - began
+    return processor_seconds() - worked
 
 
 def test_one_leaves_with_its_data_kept_and_the_six_are_not_touched(pilots: RunningEstate) -> None:

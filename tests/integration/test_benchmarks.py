@@ -23,6 +23,7 @@ MARKS = {
     "verify": [pytest.mark.servers],
     "objects": [pytest.mark.servers, pytest.mark.long(seconds=25)],
     "tenant": [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=60)],
+    "prove": [pytest.mark.node, pytest.mark.long(seconds=120)],
     # Most of it goes by where the Tryton server's image was never built.
     "onboarding": [pytest.mark.node, pytest.mark.long(seconds=600), pytest.mark.timeout(7200)],
 }

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from provisioner.datastore import shared_records
 from provisioner.datastore.records import FileRecords, open_records
 from provisioner.datastore.shared_records import FileSharedRecords, S3SharedRecords, SharedRecords, open_shared
 from tests.conftest import Servers
-from tests.data_stores import administrator_key
+from tests.data_stores import client
 
 pytestmark = pytest.mark.servers
 Opened = Callable[[], SharedRecords]
@@ -23,17 +22,10 @@ class Bucket:
     """A bucket for records."""
 
     def __init__(self, servers: Servers) -> None:
-        key = administrator_key(servers.objects_credentials)
         self.name = f"shared-{secrets.token_hex(6)}"
         self.credentials = servers.objects_credentials
         self.url = f"s3://{self.name}/one?endpoint={servers.objects_url}&region={servers.objects_region}"
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=servers.objects_url,
-            region_name=servers.objects_region,
-            aws_access_key_id=key.id,
-            aws_secret_access_key=key.secret.reveal(),
-        )
+        self.client = client(servers, "s3")
         self.client.create_bucket(Bucket=self.name)
 
     def remove(self) -> None:

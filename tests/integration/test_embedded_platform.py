@@ -340,7 +340,11 @@ def test_delete_asks_first_and_then_names_what_goes(
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.long(seconds=20)), signal.SIGTERM, signal.SIGKILL]
+    "number",
+    [
+        *(pytest.param(one, marks=pytest.mark.long(seconds=20)) for one in (signal.SIGINT, signal.SIGTERM)),
+        signal.SIGKILL,
+    ],
 )
 def test_up_that_is_cut_off_goes_on_with_the_same_command(
     folder: Path, toolchain: Toolchain, number: signal.Signals

@@ -130,6 +130,7 @@ def neighbour_on_the_bridge(bridge: str) -> Iterator[Callable[[int], bool]]:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
+@pytest.mark.long(seconds=15)
 def test_second_estate_gets_simulated_nodes_and_says_why(
     running: EmbeddedPlatform, folder: Path, toolchain: Toolchain
 ) -> None:
@@ -175,6 +176,7 @@ def test_node_changes_to_simulated_and_back_and_data_stays(running: EmbeddedPlat
     require_data(running, "stayed")
 
 
+@pytest.mark.long(seconds=30)
 def test_down_takes_interfaces_rules_mounts_and_groups_away_and_keeps_data(running: EmbeddedPlatform) -> None:
     put_data(running, "kept")
     platform.down(running.estate, report=SILENT)

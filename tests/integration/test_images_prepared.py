@@ -16,14 +16,16 @@ from tests.unit.catalogue.test_catalogue_loading import chart
 from tests.unit.plan.builders import CHARTS
 
 pytestmark = pytest.mark.servers
-# A table for each module; a module that comes with a chart must lie where the server looks for it.
+# A table for each module that it is told to add, with a row; a module that comes with a chart must lie where the
+# server looks for it. A second table of one name would fail.
 PROGRAM = """
 import os, pathlib, sys
 import psycopg
 own = pathlib.Path(os.environ["ROOT"]) / "modules"
 with psycopg.connect("") as connection:
     for module in sys.argv[1:]:
-        connection.execute(f'CREATE TABLE "{module}" (id serial PRIMARY KEY)')
+        connection.execute(f'CREATE TABLE "{module}" (id serial PRIMARY KEY, said varchar)')
+        connection.execute(f'INSERT INTO "{module}" (said) VALUES (%s)', ["first of " + module])
     for folder in own.iterdir():
         connection.execute(f'CREATE TABLE "seen_{folder.name}" (id serial PRIMARY KEY)')
 """
@@ -108,6 +110,47 @@ def test_what_did_not_change_is_not_made_again(workshop: Workshop) -> None:
     assert workshop.preparation.fingerprint(workshop.definition) != fingerprint
     assert workshop.prepare() == first
     assert [line.split()[4] for line in workshop.said] == ["lots,"]
+
+
+def test_a_set_that_holds_another_begins_with_its_tables_and_rows(workshop: Workshop) -> None:
+    (workshop.folder / "tables.py").write_text(
+        f"{PROGRAM}\n    connection.execute('CREATE TABLE t' + sys.argv[-1] + ' (id serial PRIMARY KEY)')"
+    )
+    lots = workshop.prepare()["lots"]
+    assert "1\tfirst of account\n" in lots
+    assert "1\tfirst of lot\n" in lots
+    # One run of the program for the server's modules, one for those that are added.
+    assert "CREATE TABLE public.taccount (" in lots
+    assert "CREATE TABLE public.tlot (" in lots
+
+
+def test_a_set_is_the_same_whether_what_it_grows_from_was_made_just_now_or_is_kept(workshop: Workshop) -> None:
+    first = workshop.prepare()
+    kept = {file.name: file for file in (workshop.folder / "cache" / KEPT).iterdir()}
+    grown = next(file for file in kept.values() if file.read_text() == first["lots"])
+    grown.unlink()
+    workshop.said.clear()
+    assert workshop.prepare() == first
+    assert [line.split()[4] for line in workshop.said] == ["lots,"]
+    assert {file.name for file in (workshop.folder / "cache" / KEPT).iterdir()} == set(kept)
+
+
+def test_what_a_set_grows_from_decides_which_it_is(workshop: Workshop) -> None:
+    workshop.prepare()
+    about = workshop.folder / "charts" / "books" / "Chart.yaml"
+    about.write_text(about.read_text().replace("modules: account", "modules: account, bank"))
+    workshop.said.clear()
+    scripts = workshop.prepare()
+    assert [line.split()[4] for line in workshop.said] == ["books,", "lots,"]
+    assert "first of bank" in scripts["lots"]
+
+
+def test_where_the_first_set_fails_what_grows_from_it_is_not_begun(workshop: Workshop) -> None:
+    (workshop.folder / "tables.py").write_text(f"{PROGRAM}\n    if 'account' in sys.argv: sys.exit('no books today')\n")
+    with pytest.raises(CoopctlError) as refused:
+        workshop.prepare()
+    assert "the tables of books cannot be made" in refused.value.message
+    assert list((workshop.folder / "cache" / KEPT).iterdir()) == []
 
 
 def test_a_program_that_fails_is_told_with_its_words_and_what_was_made_is_kept(workshop: Workshop) -> None:

@@ -178,6 +178,8 @@ class Tea:
                 admin.ensure_grants(one)
             elif isinstance(one, PostgresMembers):
                 admin.ensure_members(one, mark=self.mark)
+            elif isinstance(one, SolutionChart):
+                assert (one.chart / "Chart.yaml").is_file(), "Pulumi would not find the chart"
         self._migrate(f"tea-migration-{self.version.replace('.', '-')}")
 
     def _migrate(self, job: str) -> None:
@@ -393,6 +395,21 @@ def test_going_back_cut_off_anywhere_is_finished_when_the_old_version_is_wanted_
     tea.offer("1.0.0")
     assert tea.apply() is ExitCode.DONE
     require_as_before(tea)
+
+
+def test_an_upgrade_that_went_well_goes_back_on_request_and_forth_again(tea: Tea) -> None:
+    tea.offer("2.0.0")
+    assert tea.apply() is ExitCode.DONE
+    tea.pour(2)
+    assert tea.apply("--rollback") is ExitCode.DONE
+    assert tea.version == "1.0.0"
+    # Tables are not brought back: what the solution wrote since must not be lost.
+    assert tea.columns() == ["cups.milk", "cups.number"]
+    assert tea.cups() == [1, 2]
+    tea.pour(3)
+    assert tea.apply() is ExitCode.DONE
+    assert tea.version == "2.0.0"
+    assert tea.cups() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("migration", [HALF, "SELECT 1"])

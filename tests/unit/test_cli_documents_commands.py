@@ -153,6 +153,8 @@ def test_completion_prints_the_shells_script(shell: str, mark: str, capsys: pyte
         ("new --estate ESTATE --template marine", ["plain,marine-equipment"]),
         ("new --estate ESTATE --template own", ["plain,own-kind"]),
         ("dev logs --estate ESTATE kube-s", ["plain,kube-scheduler"]),
+        ("images build --estate ESTATE port", ["plain,portal"]),
+        ("catalogue mirror --estate ESTATE prob", ["plain,probe"]),
     ],
 )
 def test_names_are_completed_from_files(tmp_path: Path, words: str, found: list[str]) -> None:

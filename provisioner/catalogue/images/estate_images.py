@@ -91,13 +91,16 @@ def push_images(
     programs: Sequence[Own] = (),
     preparing: Preparing | None = None,
 ) -> list[ImageState]:
-    """Push the locked images called ``names`` (all that something runs if empty); the lock does not change.
+    """Push the locked images called ``names`` (if empty: all that are locked); the lock does not change.
 
-    Raises CoopctlError if what this machine builds is not what is locked.
+    Raises CoopctlError if what this machine builds is not what is locked, NotFound if it is not locked.
     """
     lock = images_lock.read(lock_file)
     states = []
-    for definition in _chosen(names, catalogue=catalogue, programs=programs):
+    chosen = _chosen(names, catalogue=catalogue, programs=programs)
+    # An estate locks what its cooperatives chose (`images build --used`), not everything that is on offer.
+    locked_ones = [] if names else [one for one in chosen if one.name in lock.images]
+    for definition in locked_ones or chosen:
         locked = lock.image(definition.name)
         image = _built(definition, cache=cache, report=report, preparing=preparing)
         _refuse_other(image, locked=locked, lock=lock)

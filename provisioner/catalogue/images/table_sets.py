@@ -1,10 +1,11 @@
 """Which modules of a server are chosen together: the sets whose tables are made when its image is built.
 
 Each solution that runs in the server gives one set: its own modules, the server's, and those of the solutions that it
-integrates with. So what the catalogue offers decides, and a new solution needs no list anywhere.
+integrates with. So what the catalogue offers decides, and a new solution needs no list anywhere. A set that holds
+another grows from that one's tables: what they have in common is made once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def table_sets(image: str, *, catalogue: Catalogue) -> tuple[TableSet, ...]:
             one = _together(name, server=server, family=family)
             found.setdefault(one.modules, one)
     return tuple(sorted((one for one in found.values() if one.modules), key=lambda one: (len(one.modules), one.name)))
+
+
+def grown_from(one: TableSet, sets: Iterable[TableSet]) -> TableSet | None:
+    """The largest of ``sets`` that ``one`` holds whole and adds modules to, with the same modules of charts' own."""
+    inside = [other for other in sets if set(other.modules) < set(one.modules) and set(other.own) <= set(one.own)]
+    return max(inside, key=lambda other: (len(other.modules), other.name), default=None)
 
 
 def _together(name: str, *, server: Solution, family: Mapping[str, Solution]) -> TableSet:

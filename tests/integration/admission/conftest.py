@@ -102,9 +102,12 @@ class GuardedCluster:
             done.update(resource.key for resource in ready)
             waiting = [resource for resource in waiting if resource.key not in done]
 
-    def restart_api_server(self) -> None:
-        """Stop and start it; gives back as soon as it says that it is ready."""
-        self.supervisor.stop(keep=[spec.name for spec in self.specs if spec.name != API_SERVER])
+    def restart(self, *names: str) -> None:
+        """Stop the processes and start those that answer requests; gives back as soon as they say that they are ready.
+
+        The API server is stopped with its store only if it is named, as after a crash of the store alone.
+        """
+        self.supervisor.stop(keep=[spec.name for spec in self.specs if spec.name not in names])
         self.supervisor.start([spec for spec in self.specs if spec.name in {"etcd", API_SERVER}])
 
     def restart_controllers(self) -> None:

@@ -21,6 +21,7 @@ from provisioner.cluster.objects import ClusterClient, open_cluster
 from provisioner.datastore.objects import objects_access
 from provisioner.datastore.objects_clients import ABSENT, open_clients, unless
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import moved_to
 from provisioner.descriptor.cooperative import Cooperative
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.platform import Endpoint, Platform, SecretReference, StateBackend
@@ -37,7 +38,6 @@ from provisioner.naming import ClusterId
 from provisioner.operations.applying import ApplyOptions, apply_fleet
 from provisioner.operations.planning import targets_of
 from provisioner.operations.site import Site
-from provisioner.operations.store_places import moved_to
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.platform import platform_plan
 from provisioner.toolchain import Toolchain

@@ -65,9 +65,9 @@ def deletion(resource: str, kind: str, moment: str) -> Boundary:
 
 BOUNDARIES = (
     deletion("postgres-database", "Database", "Done"),
-    pytest.param(deletion("postgres-database", "Database", "Started"), marks=pytest.mark.long(seconds=40)),
-    pytest.param(deletion("objects-bucket", "Bucket", "Done"), marks=pytest.mark.long(seconds=40)),
-    pytest.param(deletion("postgres-role-owner", "Role", "Done"), marks=pytest.mark.long(seconds=40)),
+    deletion("postgres-database", "Database", "Started"),
+    deletion("objects-bucket", "Bucket", "Done"),
+    deletion("postgres-role-owner", "Role", "Done"),
 )
 
 
@@ -148,6 +148,7 @@ def test_a_kill_beside_the_dump_loses_nothing(cli_estate: CliEstate, when: str, 
     filled.require_deleted_after_a_whole_dump(cli_estate.done(*DESTROY, filled.name))
 
 
+@pytest.mark.long(seconds=40)
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
 def test_a_kill_while_data_are_deleted_keeps_the_dump_of_all_of_it(cli_estate: CliEstate, boundary: Boundary) -> None:
     filled = Filled(cli_estate, f"deleting-{abs(hash(boundary)) % 10**6}")

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from provisioner.engine.events import Operation
-from provisioner.naming import PLATFORM_STACK
+from provisioner.naming import LABEL_SOLUTION, PLATFORM_STACK
 from provisioner.operations.drifting import Drift, drift_of_fleet
 from provisioner.operations.planning import FleetOptions
 from provisioner.operations.site import Site
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.resources import KubernetesObject
+from provisioner.plan.tenant import tenant_of
+from provisioner.plan.tenant_facts import tenant_facts
+from provisioner.proof.accepted import NAME, accepted
 from tests.integration.engine.conftest import CliEstate, SiteMaker, World, apply, new_maker, tenant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
@@ -179,6 +182,24 @@ def test_what_others_made_is_listed_and_left_alone(maker: SiteMaker) -> None:
     maker.world.kubectl("-n", "visited-apps", "get", "configmap", "notes")
 
 
+@pytest.mark.long(seconds=20)
+def test_a_workload_that_had_a_solution_s_label_before_the_rule_is_named_and_left_alone(maker: SiteMaker) -> None:
+    site = maker.site(tenant("before"))
+    apply(site, "before")
+    facts = tenant_facts(tenant_of(tenant("before"), cluster=site.platform.cluster.id), platform=site.platform)
+    notes = accepted("Deployment", namespace="before-apps", facts=facts, role="")
+    notes["spec"]["template"]["metadata"]["labels"] |= {LABEL_SOLUTION: "ledger"}
+    # An administrator stands for the time before: nobody else can make such a template now.
+    maker.cluster().api.create("/apis/apps/v1/namespaces/before-apps/deployments", notes)
+
+    drift = look(site, "before", repair=True)["before"]
+
+    assert [str(one) for one in drift.mislabelled] == [f"Deployment before-apps/{NAME} bears {LABEL_SOLUTION}: ledger"]
+    assert drift.remains
+    maker.world.kubectl("-n", "before-apps", "delete", "deployment", NAME)
+    assert not look(site, "before")["before"].remains
+
+
 @pytest.mark.long(seconds=40)
 def test_drift_on_the_command_line_has_its_own_exit_code_and_history(
     world: World, open_folder: Path, request: pytest.FixtureRequest
@@ -197,7 +218,12 @@ def test_drift_on_the_command_line_has_its_own_exit_code_and_history(
     assert seen.returncode == 10
     assert "apps-networkpolicy-dns" in seen.stdout
     assert refused.returncode == 2
+    assert "apps-networkpolicy-dns  (NetworkPolicy) is gone" in refused.stderr
+    assert "to delete" not in refused.stderr
     assert mended.returncode == 0
+    # Looking deletes nothing, and says so; what is mended is told as it is made.
+    assert "deleted" not in mended.stderr
+    assert "lined: created apps-networkpolicy-dns (NetworkPolicy)" in mended.stderr
     stacks = {stack["stack"]: stack for stack in json.loads(mended.stdout)["stacks"]}
     assert [item["resource"] for item in stacks["lined"]["repaired"]["resources"]] == ["apps-networkpolicy-dns"]
     assert stacks[PLATFORM_STACK]["repaired"] is None

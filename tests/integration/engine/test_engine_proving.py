@@ -126,6 +126,7 @@ def test_a_sound_cooperative_is_proved_and_the_evidence_is_kept(proving: Proving
     assert re.search(r"proof +isolated, \d+ minutes? ago", proving.estate.done("status", NAME))
 
 
+@pytest.mark.long(seconds=30)
 def test_a_weakened_cooperative_is_told_of_in_every_form(weakened: Proving) -> None:
     (proof,) = weakened.document("prove", NAME, code=11)["proofs"]
     problems = [one for one in proof["attempts"] if one["verdict"] in PROBLEMS]

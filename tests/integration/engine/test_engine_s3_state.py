@@ -201,6 +201,7 @@ def test_a_state_that_cannot_be_reached_is_named_with_the_remedy(
         assert team.key.secret.reveal() not in run.stdout + run.stderr
 
 
+@pytest.mark.long(seconds=25)
 def test_the_keys_of_the_state_are_in_no_command_line_and_no_environment(
     cli_estate: CliEstate, team: TeamState
 ) -> None:

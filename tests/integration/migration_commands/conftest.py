@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 import pytest
 
 from provisioner.datastore.credentials import AccessKey
+from provisioner.embedded.objects import ObjectsPart
 from provisioner.migration.postgres_rollback import read_leftovers
 from provisioner.migration.postgres_sides import Side, session
 from provisioner.naming import replication_names
-from tests.conftest import Servers
+from tests.conftest import Servers, running_servers
 from tests.data_stores import administrator_key
 from tests.integration.conftest import Between
 from tests.integration.migration_objects.worlds import Store
-from tests.postgres_servers import PostgresServer
+from tests.postgres_servers import PostgresServer, running_postgres
 
 COOPCTL = (sys.executable, "-c", "from cli.main import main; main()")
 NAME = "rice-out"
@@ -123,6 +124,18 @@ class World:
 
 
 AWorld = TypeVar("AWorld", bound=World)
+
+
+@pytest.fixture(scope="session")
+def between(open_folder: Path) -> Iterator[Between]:
+    """Servers of their own: these tests look at all that a server has, and take away what is nobody's."""
+    folder = open_folder / "commands"
+    with (
+        running_postgres(folder / "source") as source,
+        running_postgres(folder / "target") as target,
+        running_servers(folder / "objects", run=open_folder / "run-commands", parts=(ObjectsPart(),)) as objects,
+    ):
+        yield Between(source=source, target=target, objects=objects)
 
 
 def platform_of(postgres: PostgresServer, objects: Servers) -> str:

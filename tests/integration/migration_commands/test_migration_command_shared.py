@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
 import pytest
 
 from provisioner.migration.journal import journal_file
 from tests.conftest import Servers
-from tests.data_stores import administrator_key
+from tests.data_stores import client
 from tests.integration.conftest import Between
 from tests.integration.migration_commands.conftest import NAME, World
 from tests.integration.migration_commands.waiting import slot_waits, until_it_copies
@@ -26,15 +25,8 @@ class Team:
     """A bucket for the state of one estate, which several machines have."""
 
     def __init__(self, servers: Servers, first: World) -> None:
-        key = administrator_key(servers.objects_credentials)
         self.bucket = f"team-{secrets.token_hex(6)}"
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=servers.objects_url,
-            region_name=servers.objects_region,
-            aws_access_key_id=key.id,
-            aws_secret_access_key=key.secret.reveal(),
-        )
+        self.client = client(servers, "s3")
         self.client.create_bucket(Bucket=self.bucket)
         shutil.copyfile(servers.objects_credentials, first.root / "state-credentials")
         (first.root / "state-credentials").chmod(0o600)

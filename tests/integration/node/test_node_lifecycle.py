@@ -85,6 +85,7 @@ def test_down_takes_everything_away_and_keeps_data(world: NodeWorld) -> None:
     assert world.ask(f"{namespace}/one", "/read", file="/data/note") == "kept"
 
 
+@pytest.mark.long(seconds=15)
 def test_down_after_everything_was_killed_takes_everything_away(world: NodeWorld) -> None:
     """As after a crash of all processes at once: containers and shims are alone, and nginx's worker is."""
     namespace = world.namespace("crashed")

@@ -5,10 +5,12 @@ from copy import deepcopy
 
 import pytest
 
-from provisioner.proof.proving import prove_flows
+from provisioner.naming import LABEL_SOLUTION
+from provisioner.proof.accepted import NAME, accepted
+from provisioner.proof.proving import prove_flows, prove_labels
 from provisioner.proof.verdicts import Ending, problems
 from tests.integration.proof.conftest import ProvedWorld
-from tests.proof_mutations import tenant_guards
+from tests.proof_mutations import NEIGHBOUR, OWN, tenant_guards
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
 # The other policies of the namespace close it for every pod, too: this one only says so where there are no others.
@@ -73,3 +75,20 @@ def test_a_namespace_whose_policies_are_all_gone_is_open_to_everybody(mended: Pr
     found = flow_problems(mended)
     assert {found[f"flows/{namespace}/{way}/kube-system"] for way in ("ingress", "egress")} == {Ending.GOT_THROUGH}
     assert found[f"flows/192.0.2.1/{namespace}"] is Ending.GOT_THROUGH
+
+
+def test_a_pod_that_had_a_solution_s_label_before_the_rule_fails_a_control(proved: ProvedWorld) -> None:
+    """An administrator stands for the time before: nobody else can make such a pod now."""
+    made = accepted("Pod", namespace=f"{OWN}-apps", facts=proved.tenant().facts, role="")
+    made["metadata"]["labels"] |= {LABEL_SOLUTION: "ledger"}
+    cluster = proved.cluster()
+    before = prove_labels(proved.target(cluster), means=proved.means(cluster))
+    proved.put(made)
+    try:
+        found = prove_labels(proved.target(cluster), means=proved.means(cluster))
+        neighbour = prove_labels(proved.target(cluster, name=NEIGHBOUR), means=proved.means(cluster))
+    finally:
+        proved.api.delete(f"{proved.path(made)}?gracePeriodSeconds=0")
+    assert (before.verdict.ending, neighbour.verdict.ending) == (Ending.WORKS, Ending.WORKS)
+    assert found.verdict.ending is Ending.FAILED_CONTROL
+    assert f"Pod {OWN}-apps/{NAME} bears {LABEL_SOLUTION}: ledger" in found.verdict.said

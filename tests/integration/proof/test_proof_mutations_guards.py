@@ -30,7 +30,7 @@ def by_guard() -> dict[Place, list[Mutation]]:
 
 BY_GUARD = by_guard()
 # Policies of many rules, one of which is enough where time is short.
-MANY = ("pod-templates.", "templates.", "cron-jobs.")
+MANY = ("pods.", "pod-templates.", "templates.", "cron-jobs.")
 CASES = [
     pytest.param(guard, id="/".join(guard), marks=pytest.mark.long(seconds=25) if guard[2].startswith(MANY) else ())
     for guard in BY_GUARD

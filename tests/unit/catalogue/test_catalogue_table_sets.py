@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from provisioner.catalogue import load_catalogue
-from provisioner.catalogue.images.table_sets import TableSet, table_sets
+from provisioner.catalogue.images.table_sets import ModuleFolder, TableSet, grown_from, table_sets
 from tests.unit.catalogue.test_catalogue_loading import chart
 from tests.unit.plan.builders import CHARTS
 
@@ -70,3 +70,26 @@ def test_two_solutions_with_the_same_modules_share_a_set(tmp_path: Path) -> None
     server(tmp_path)
     chart(tmp_path, name="more", extends="books", modules="account")
     assert [one.name for one in sets(tmp_path)] == ["books"]
+
+
+def test_each_shipped_set_grows_from_the_largest_that_it_holds() -> None:
+    found = table_sets("tryton", catalogue=load_catalogue(CHARTS))
+    bases = {one.name: grown_from(one, found) for one in found}
+    assert {name: base.name if base else None for name, base in bases.items()} == {
+        "ledger": None,
+        "trade": "ledger",
+        "gas-delivery": "trade",
+        "lot-tracing": "trade",
+        "plating-orders": "trade",
+    }
+
+
+def test_no_set_grows_from_one_with_another_module_of_a_chart_s_own() -> None:
+    own = ModuleFolder(name="lot", folder=Path("lots"), digest="a")
+    small = TableSet(name="lots", modules=("account", "lot"), own=(own,))
+    large = TableSet(
+        name="sales", modules=("account", "lot", "sale"), own=(ModuleFolder(**{**vars(own), "digest": "b"}),)
+    )
+    assert grown_from(large, [small]) is None
+    assert grown_from(TableSet(name="sales", modules=large.modules, own=(own,)), [small]) == small
+    assert grown_from(small, [small]) is None

@@ -65,8 +65,20 @@ def test_an_unconfirmed_apply_with_events_is_nothing_but_events(
         "Plan",
         "Failure",
     ]
-    assert events[-1]["error"]["hint"] == "add --yes"
+    assert (events[-1]["error"]["why"], events[-1]["error"]["hint"]) == ("Apply these changes?", "add --yes")
     assert (json.loads(shown.out)["exitCode"] if output == "json" else shown.out) == (2 if output == "json" else "")
+
+
+def test_what_would_be_destroyed_is_named_also_where_nobody_can_be_asked(
+    estate: PlayedEstate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert estate.run("apply", "tea", "--yes") is ExitCode.DONE
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    capsys.readouterr()
+    assert estate.run("destroy", "tea") is ExitCode.USAGE
+    assert "why: This takes away tea: its namespaces, solutions, access, (database and bucket are kept)." in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(("typed", "code"), [("y", ExitCode.DONE), ("", ExitCode.CANCELLED)])

@@ -309,3 +309,13 @@ def test_any_word_can_be_completed(estate: PlayedEstate, word: str) -> None:
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.split() == ([] if word else ["plain,gas", "plain,tea"])
+
+
+def test_an_estate_that_is_named_by_its_file_is_found_by_the_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "platform.yaml").touch()
+    assert main.run(["validate", "--estate", str(tmp_path / "platform.yaml")]) is ExitCode.NOT_FOUND
+    shown = capsys.readouterr().err
+    assert "is a file, and an estate is a folder" in shown
+    assert f"hint: give its folder: {tmp_path}\n" in shown

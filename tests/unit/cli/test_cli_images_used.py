@@ -6,6 +6,7 @@ import pytest
 
 from cli import main, wiring
 from provisioner.errors import ExitCode
+from provisioner.toolchain import Toolchain
 from tests.portal_pilots import copy_portal_pilots
 
 
@@ -51,3 +52,16 @@ def test_names_beside_used_are_refused(estate: Path, capsys: pytest.CaptureFixtu
 
     assert code is ExitCode.USAGE
     assert "hint: leave out the names, or --used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "status", "drift", "prove"])
+def test_an_image_that_was_never_built_is_told_before_any_tool_is_made(
+    estate: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make(*_: object, **__: object) -> None:
+        raise AssertionError("a tool was asked for")
+
+    monkeypatch.setattr(Toolchain, "ensure", make)
+    assert not (estate / "images.lock").exists()
+    assert main.run([command, "plastics", "--estate", str(estate)]) is ExitCode.NOT_FOUND
+    assert "hint: run `make images`, or `coopctl images build`" in capsys.readouterr().err

@@ -26,7 +26,7 @@ def status(proof: ProofState | None) -> Status:
     [
         (None, "never proved"),
         (FRESH, "isolated, 5 minutes ago"),
-        (replace(FRESH, doubts=("applied since",)), "isolated, 5 minutes ago; outdated: applied since"),
+        (replace(FRESH, doubts=("applied since",)), "isolated, 5 minutes ago; in doubt: applied since"),
         (replace(FRESH, problems=2, age=timedelta(hours=5)), "2 problem(s), 5 hours ago"),
     ],
 )

@@ -10,8 +10,10 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
+from cli.site import open_site
 from provisioner.errors import ExitCode
 from provisioner.operations import proving
+from provisioner.operations.proof_state import proof_state
 from provisioner.plan.limit_range import limit_range
 from provisioner.plan.resources import CooperativePlan
 from provisioner.proof.attempts import About, Area, Guard, GuardKind
@@ -97,6 +99,29 @@ def test_a_sound_plan_is_proved_and_the_evidence_is_kept(
     assert proof["summary"]["works"] > 100
     kept = evidence(estate)
     assert {key: kept[key] for key in proof} == proof
+
+
+def test_a_proof_that_somebody_wrote_without_the_passphrase_is_in_doubt(estate: PlayedEstate) -> None:
+    assert estate.run("prove", "tea") is ExitCode.DONE
+    assert doubts(estate) == ()
+    record = estate.root / ".coopctl/state/coopctl/proofs/tea.json"
+    honest = record.read_text()
+
+    record.write_text(honest.replace('"seconds":', '"seconds": '))
+    assert doubts(estate) == ("not the one that the audit trail knows",)
+
+    record.write_text(honest)
+    assert doubts(estate) == ()
+
+
+def doubts(estate: PlayedEstate) -> tuple[str, ...]:
+    """What makes the newest proof doubtful, as `status` reads it."""
+    site = open_site(estate.root, names=("tea",))
+    applied = site.engine.checkpoint("tea")
+    assert applied is not None
+    state = proof_state(site, site.target("tea"), applied=applied)
+    assert state is not None
+    return state.doubts
 
 
 def test_a_guard_that_is_planned_too_weak_ends_with_11_and_is_kept(

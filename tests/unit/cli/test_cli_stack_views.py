@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from cli.running import detailed, exit_code
 from cli.views import changes as changes_view
+from cli.views import drift as drift_view
 from cli.views import status as status_view
 from cli.views.progress import BarShower, LineShower, NdjsonShower
 from provisioner.datastore.objects import BucketUsage
@@ -24,9 +25,11 @@ from provisioner.engine.events import (
     StackFinished,
     StackStarted,
     Verb,
+    only_looking,
 )
 from provisioner.engine.fleet import Outcome
 from provisioner.errors import CoopctlError, ExitCode, Interrupted, StackLocked
+from provisioner.operations.drifting import Drift
 from provisioner.operations.health import BucketHealth, DatabaseHealth, Health, NamespaceHealth, QuotaUse
 from provisioner.operations.looking import Status
 from provisioner.operations.workloads import Workload
@@ -37,6 +40,7 @@ QUOTA = ResourceChange(
     operation=Operation.UPDATE,
     fields=(FieldChange(path="spec.hard.pods", before="24", after="30"),),
 )
+NAMESPACE = "kubernetes:core/v1:Namespace"
 GONE = ResourceChange(resource="apps-networkpolicy-dns", type="k:NetworkPolicy", operation=Operation.DELETE)
 CHANGES = Changes(stack="plastics", resources=(QUOTA, GONE), same=37)
 NOTHING = Changes(stack="rice-processing", resources=(), same=39, compared_with_world=False)
@@ -57,6 +61,31 @@ def test_a_plan_names_every_field_and_counts(capsys: pytest.CaptureFixture[str])
         "lp-gas: failed: no room",
         "3 stacks: 1 with changes, 1 without, 1 failed",
     ]
+
+
+def test_drift_is_told_as_what_it_is_and_not_as_what_a_plan_would_delete(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = Changes(stack="rice-processing", resources=(GONE,), same=38)
+    found = [
+        Outcome(stack="plastics", value=Drift(stack="plastics", found=CHANGES, foreign=())),
+        Outcome(stack="rice-processing", value=Drift(stack="rice-processing", found=alone, foreign=())),
+    ]
+    drift_view.tell(found, events=False)
+    drift_view.tell(found, events=True)
+
+    shown = capsys.readouterr()
+    *lines, event = shown.err.splitlines()
+    assert shown.out == ""
+    assert lines == [
+        "plastics: 2 resources differ",
+        "  apps-resourcequota-tenant  (ResourceQuota) was changed",
+        "      spec.hard.pods: 24 -> 30",
+        "  apps-networkpolicy-dns  (NetworkPolicy) is gone",
+        "rice-processing: 1 resource differs",
+        "  apps-networkpolicy-dns  (NetworkPolicy) is gone",
+    ]
+    told = json.loads(event)
+    assert told["event"] == "Drift"
+    assert [stack["stack"] for stack in told["stacks"]] == ["plastics", "rice-processing"]
 
 
 def test_a_plan_as_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,10 +123,19 @@ def test_detailed_exit_codes_tell_problems_before_changes() -> None:
     assert detailed(ExitCode.FAILED, wanted=True, changes=True) is ExitCode.FAILED
 
 
+def test_what_is_found_gone_was_not_deleted_by_looking() -> None:
+    stream = io.StringIO()
+    report = only_looking(LineShower(stream, planning=False).show)
+    gone = ResourceDone(stack="plastics", resource="dns", type=NAMESPACE, operation=Operation.DELETE)
+    for event in (gone, Message(stack="plastics", severity=Severity.WARNING, text="slow")):
+        report(event)
+    assert stream.getvalue() == "plastics: warning: slow\n"
+
+
 def test_progress_off_a_terminal_is_one_plain_line_for_what_happened() -> None:
     stream = io.StringIO()
     shower = LineShower(stream, planning=False)
-    about = {"stack": "plastics", "resource": "apps-namespace", "type": "t", "operation": Operation.CREATE}
+    about = {"stack": "plastics", "resource": "apps-namespace", "type": NAMESPACE, "operation": Operation.CREATE}
 
     for event in (
         StackStarted(stack="plastics", verb=Verb.APPLY),
@@ -111,7 +149,7 @@ def test_progress_off_a_terminal_is_one_plain_line_for_what_happened() -> None:
 
     assert stream.getvalue().splitlines() == [
         "plastics: apply begins",
-        "plastics: created apps-namespace",
+        "plastics: created apps-namespace (Namespace)",
         "plastics: failed: create apps-namespace",
         "plastics: objects-bucket: warning: slow",
     ]

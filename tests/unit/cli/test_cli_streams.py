@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli import main
-from cli.views import manifests
-from provisioner.errors import ExitCode
+from cli import failures, main
+from cli.views import human, manifests
+from provisioner.errors import CoopctlError, ExitCode
 
 COOPCTL = (sys.executable, "-c", "from cli.main import main; main()")
 SHELL = "exec {python} -c 'from cli.main import main; main()' \"$@\" {redirection}"
@@ -46,6 +46,18 @@ def test_what_a_character_set_lacks_is_escaped() -> None:
     shown = run(*NAME, environment=ASCII)
     assert (shown.returncode, shown.stderr) == (0, b"")
     assert "한국출판협동조합".encode("ascii", "backslashreplace") in shown.stdout
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\r", "\x07", "\x9b31m", "\u202etxt.exe", "\x7f"])
+def test_what_a_terminal_would_obey_is_shown(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
+    human.stdout().print(f"table {hostile}", markup=False)
+    human.stdout().print(human.table("name", rows=[(f"table {hostile}",)]))
+    human.stderr().print(f"table {hostile}", style="red", markup=False)
+    failures.tell(CoopctlError(f"table {hostile}", hint="회원사 [001]\tas it is"), events=False, debug=False)
+    shown = capsys.readouterr()
+    assert shown.out.count("table \\u") == shown.err.count("table \\u") == 2
+    assert hostile not in shown.out + shown.err
+    assert shown.err.endswith("hint: 회원사 [001]\tas it is\n")
 
 
 def test_an_answer_in_json_is_json_in_every_character_set() -> None:

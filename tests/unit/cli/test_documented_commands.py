@@ -4,11 +4,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from cli.main import coopctl
+from provisioner.engine.events import Event
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
@@ -41,3 +43,12 @@ def test_a_documented_command_is_accepted(page: str, line: str) -> None:
     words = shlex.split(line)[1:]
     if not {"--help", "--version"} & set(words):
         _parse(coopctl, words, None)
+
+
+def test_every_event_that_a_run_may_tell_is_described() -> None:
+    calls = re.compile(r'events_view\.(?:write|line)\(\s*"(\w+)"')
+    told = {name for file in (ROOT / "cli").rglob("*.py") for name in calls.findall(file.read_text(encoding="utf-8"))}
+    told |= {kind.__name__ for kind in get_args(Event)}
+    page = (ROOT / "docs" / "how-to" / "pipelines.md").read_text(encoding="utf-8")
+    rows = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert told == set(re.findall(r"`([A-Z]\w+)`", rows))

@@ -101,6 +101,33 @@ def test_a_partly_failed_stack_names_what_failed_and_why() -> None:
     assert failure.why == f"web: {QUOTA}"
 
 
+SLOW_TO_STOP = (
+    "Detected that /plugins/pulumi-resource-kubernetes exited prematurely. \n"
+    "       This is *always* a bug in the provider. Please report the issue to the provider author as appropriate.\n"
+    "       To assist with debugging we have dumped the STDOUT and STDERR streams of the plugin:"
+)
+
+
+def test_a_plugin_that_is_slow_to_stop_is_no_error_and_changes_none() -> None:
+    shown: list[Event] = []
+    listener = Listener(stack="rice", report=shown.append)
+    listener(diagnostic(SLOW_TO_STOP, resource=None))
+    assert (shown, listener.errors) == ([], [])
+
+    refused = heard(diagnostic(relayed(NOT_OURS)), diagnostic(SLOW_TO_STOP, resource=None), failed("x"))
+    assert type(translated(command_error(), listener=refused)) is NotOurs
+
+
+def test_the_last_words_of_a_plugin_that_crashed_stand_beside_the_failure() -> None:
+    crash = diagnostic(f"{SLOW_TO_STOP}\npanic: out of memory", resource=None)
+    lost = diagnostic("rpc error: code = Unavailable desc = error reading from server: EOF", resource="web")
+    failure = translated(command_error(), listener=heard(lost, crash, failed("web")))
+    assert type(failure) is PartlyFailed
+    assert (failure.why or "").startswith("web: rpc error")
+    assert "panic: out of memory" in (failure.why or "")
+    assert "panic: out of memory" in (translated(command_error(), listener=heard(crash)).why or "")
+
+
 def test_errors_of_the_provider_keep_message_reason_and_hint() -> None:
     failure = translated(command_error(), listener=heard(diagnostic(relayed(PROTECTED)), failed("postgres-database")))
 

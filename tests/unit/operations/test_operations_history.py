@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.views import trail
 from provisioner.datastore.records import open_records
 from provisioner.errors import CoopctlError
 from provisioner.operations.authorship import author
@@ -45,12 +46,12 @@ def test_what_was_appended_is_read_back_whole(history: History) -> None:
     history.append("rice", EVENT)
     history.append("rice", failed)
 
-    trail = history.read("rice")
+    found = history.read("rice")
 
-    assert [entry.event for entry in trail.entries] == [EVENT, failed]
-    assert [entry.number for entry in trail.entries] == [1, 2]
-    assert trail.entries[1].previous == trail.entries[0].digest
-    assert trail.problems == ()
+    assert [entry.event for entry in found.entries] == [EVENT, failed]
+    assert [entry.number for entry in found.entries] == [1, 2]
+    assert found.entries[1].previous == found.entries[0].digest
+    assert found.problems == ()
 
 
 def test_stacks_have_trails_of_their_own(history: History) -> None:
@@ -89,6 +90,26 @@ def _tear(files: list[Path]) -> None:
     files[1].write_bytes(files[1].read_bytes()[:40])
 
 
+def _put_in(text: str) -> Callable[[list[Path]], None]:
+    def put(files: list[Path]) -> None:
+        files[1].write_text(text)
+
+    return put
+
+
+def _write(**changed: object) -> Callable[[list[Path]], None]:
+    def change(files: list[Path]) -> None:
+        document = json.loads(files[1].read_text())
+        document["event"] |= changed
+        files[1].write_text(json.dumps(document))
+
+    return change
+
+
+def _add_a_stranger(files: list[Path]) -> None:
+    files[1].with_name("notes.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
     ("tamper", "problem"),
     [
@@ -98,6 +119,13 @@ def _tear(files: list[Path]) -> None:
         (_swap_two, "stands in another place"),
         (_copy_from_another_trail, "its seal does not fit"),
         (_tear, "cannot be read"),
+        *((_put_in(text), "it is no JSON object") for text in ("[]", "null", '"entry"')),
+        (_put_in("[" * 100_000), "cannot be read"),
+        (_put_in("{}"), "it lacks 'seal'"),
+        (_write(changes=[1]), "event.changes is not what coopctl writes there"),
+        (_write(author={"user": "kim", "host": "h", "commit": 5}), "event.author.commit is not what coopctl writes"),
+        (_write(at=None), "event.at is not what coopctl writes there"),
+        (_add_a_stranger, "history/rice/notes.json is no entry: somebody put it there"),
     ],
 )
 def test_tampering_is_named(
@@ -108,7 +136,33 @@ def test_tampering_is_named(
 
     tamper(_files(tmp_path))
 
-    assert problem in "; ".join(history.read("rice").problems)
+    found = history.read("rice")
+    assert problem in "; ".join(found.problems)
+    for output in ("text", "json"):
+        trail.show(found, limit=None, output=output)
+
+
+def test_the_newest_of_an_action_is_the_one_that_was_done_and_that_nobody_changed(
+    history: History, tmp_path: Path
+) -> None:
+    assert history.last("rice", action=Action.PROVE) is None
+    proofs = [replace(EVENT, action=Action.PROVE, details={"proof": name}) for name in ("first", "second", "third")]
+    for event in (*proofs, replace(proofs[0], ending=Ending.FAILED), EVENT):
+        history.append("rice", event)
+    _add_a_stranger(_files(tmp_path))
+    assert history.last("rice", action=Action.PROVE) == proofs[2]
+
+    _files(tmp_path)[2].write_text("[]")
+    assert history.last("rice", action=Action.PROVE) == proofs[1]
+
+    _change_a_field(_files(tmp_path))
+    assert history.last("rice", action=Action.PROVE) == proofs[0]
+
+
+def test_a_foreign_file_beside_the_entries_stops_no_apply(history: History, tmp_path: Path) -> None:
+    history.append("rice", EVENT)
+    _add_a_stranger([*_files(tmp_path), *_files(tmp_path)])
+    assert history.append("rice", EVENT).number == 2
 
 
 def test_an_entry_of_somebody_without_the_passphrase_is_named(history: History, tmp_path: Path) -> None:
@@ -132,10 +186,10 @@ def test_two_writers_at_once_lose_no_entry(history: History) -> None:
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(lambda _: history.append("rice", EVENT), range(4)))
 
-    trail = history.read("rice")
+    found = history.read("rice")
 
-    assert len(trail.entries) == 4
-    assert trail.problems == ()
+    assert len(found.entries) == 4
+    assert found.problems == ()
 
 
 def test_without_the_passphrase_nothing_is_written(history: History, tmp_path: Path) -> None:

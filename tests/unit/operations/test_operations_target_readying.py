@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from provisioner.datastore.records import open_records
+from provisioner.datastore.store_places import StoreRecord, write_place
 from provisioner.descriptor.loading import load_platform
 from provisioner.errors import PlanRefused
 from provisioner.migration.journal import journal_file, writing
 from provisioner.migration.journal_entries import RunEnding, RunKind
-from provisioner.operations.store_places import StoreRecord, write_place
 from provisioner.operations.target_readying import migration_name, require_unused
+from tests.unit.datastore.test_datastore_store_places import MOVED
 from tests.unit.descriptor.worlds import World, world
-from tests.unit.operations.test_operations_store_places import MOVED
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 

@@ -50,6 +50,7 @@ BROKEN = proof(
     finding(Ending.GOT_THROUGH, guard=POLICY, said="accepted <&"),
     finding(Ending.FAILED_CONTROL, guard=None),
     finding(Ending.UNPROVEN, said="404"),
+    finding(Ending.NO_ROOM, said="Insufficient cpu"),
 )
 
 
@@ -62,14 +63,15 @@ def test_a_proof_is_read_back_as_it_was(tmp_path: Path) -> None:
     digest = keep(BROKEN, records=records)
     found = newest("rice-processing", records=records)
     assert found is not None
-    assert as_document(found) == as_document(BROKEN)
-    assert len(digest) == 64
+    assert as_document(found.proof) == as_document(BROKEN)
+    assert (found.digest, len(digest)) == (digest, 64)
     assert newest("plastics", records=records) is None
 
 
-def test_a_damaged_proof_says_how_to_get_a_new_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"cooperative": 1}', b"[]", b"null", b"[" * 100_000, b"\xff", b""])
+def test_a_damaged_proof_says_how_to_get_a_new_one(tmp_path: Path, content: bytes) -> None:
     records = FileRecords(root=tmp_path)
-    records.write("proofs/rice-processing.json", b'{"cooperative": 1}')
+    records.write("proofs/rice-processing.json", content)
     with pytest.raises(CoopctlError) as raised:
         newest("rice-processing", records=records)
     assert "coopctl prove rice-processing" in (raised.value.hint or "")
@@ -77,7 +79,7 @@ def test_a_damaged_proof_says_how_to_get_a_new_one(tmp_path: Path) -> None:
 
 def test_only_blocked_and_working_attempts_are_no_problems() -> None:
     assert WELL.problems == ()
-    assert len(BROKEN.problems) == 3
+    assert len(BROKEN.problems) == 4
     assert as_document(WELL)["isolated"] is True
     assert as_document(BROKEN)["summary"] == {
         "blocked": 0,
@@ -85,6 +87,7 @@ def test_only_blocked_and_working_attempts_are_no_problems() -> None:
         "got through": 1,
         "failed control": 1,
         "proves nothing": 1,
+        "no room": 1,
         "not attempted": 0,
     }
 
@@ -111,6 +114,7 @@ def test_people_see_counts_reasons_and_every_problem(capsys: pytest.CaptureFixtu
     assert "GOT THROUGH  operator kim tries got through by admission policy [image-digest]: accepted <&" in shown
     assert "FAILED CONTROL  operator kim tries failed control" in shown
     assert "PROVES NOTHING  operator kim tries proves nothing by RBAC; RBAC must refuse it: 404" in shown
+    assert "NO ROOM  operator kim tries no room by RBAC; RBAC must refuse it: Insufficient cpu" in shown
     assert "tries blocked" not in shown
 
 
@@ -133,6 +137,6 @@ def test_junit_tells_failures_and_skipped_cases_apart(capsys: pytest.CaptureFixt
     suites = Xml.fromstring(capsys.readouterr().out)  # noqa: S314 - what we have just written
     well, broken = suites.findall("testsuite")
     assert (well.get("tests"), well.get("failures"), well.get("skipped")) == ("4", "0", "2")
-    assert (broken.get("tests"), broken.get("failures"), broken.get("skipped")) == ("3", "3", "0")
+    assert (broken.get("tests"), broken.get("failures"), broken.get("skipped")) == ("4", "4", "0")
     messages = [case.get("message", "") for case in broken.iter("failure")]
     assert "accepted <&" in messages[0]

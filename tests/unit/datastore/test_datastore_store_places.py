@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from provisioner.datastore.records import FileRecords
-from provisioner.descriptor.estate import Estate
-from provisioner.descriptor.platform import Endpoint
-from provisioner.errors import CoopctlError, DataStoreMoving, ExitCode
-from provisioner.naming import ClusterId, CooperativeName, CooperativeUid
-from provisioner.operations.applying import ApplyOptions, apply_fleet
-from provisioner.operations.planning import require_same_place
-from provisioner.operations.site import Target
-from provisioner.operations.store_places import (
+from provisioner.datastore.store_places import (
     StoreRecord,
     moved_to,
     read_place,
@@ -23,6 +16,13 @@ from provisioner.operations.store_places import (
     target_of,
     write_place,
 )
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.platform import Endpoint
+from provisioner.errors import CoopctlError, DataStoreMoving, ExitCode
+from provisioner.naming import ClusterId, CooperativeName, CooperativeUid
+from provisioner.operations.applying import ApplyOptions, apply_fleet
+from provisioner.operations.planning import require_same_place
+from provisioner.operations.site import Target
 from provisioner.plan.resources import CooperativePlan, PlatformPlan
 from provisioner.plan.store_place import StorePlace
 
