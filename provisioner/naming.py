@@ -213,6 +213,7 @@ class ReplicationNames:
     reverse_login: str
     relay_login: str
     eraser_login: str
+    job_login: str
 
     @property
     def publications(self) -> frozenset[str]:
@@ -222,7 +223,7 @@ class ReplicationNames:
     @property
     def roles(self) -> frozenset[str]:
         """The short-lived roles."""
-        return frozenset({self.login, self.reverse_login, self.relay_login, self.eraser_login})
+        return frozenset({self.login, self.reverse_login, self.relay_login, self.eraser_login, self.job_login})
 
 
 def replication_names(uid: CooperativeUid) -> ReplicationNames:
@@ -240,6 +241,7 @@ def replication_names(uid: CooperativeUid) -> ReplicationNames:
         reverse_login=f"{stem}_back_login",
         relay_login=f"{stem}_relay",
         eraser_login=f"{stem}_erase",
+        job_login=f"{stem}_job",
     )
 
 

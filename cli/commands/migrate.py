@@ -97,7 +97,8 @@ def start(*, name: str, in_platform: bool, events: bool, estate_path: Path | Non
 
     site = opening.site(estate_path, name)
     if in_platform:
-        view.show_begun_in_platform(start_in_platform(site), output=output)
+        begun = start_in_platform(site, now=opening.now, report=view.reporter(events=events))
+        view.show_begun_in_platform(begun, output=output)
         return
     if site.migration.member is not None:
         migrate_slice.start(site, now=opening.now, events=events, output=output)

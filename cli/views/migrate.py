@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 from cli.views import events as events_view
@@ -12,6 +13,7 @@ from provisioner.migration.journal_entries import Run
 from provisioner.migration.objects_report import as_document as objects_document
 from provisioner.migration.planning import MigrationPlan, as_plan_document
 from provisioner.migration.postgres_copy_progress import CopyProgress
+from provisioner.migration.postgres_job_login import JobLogin
 from provisioner.migration.postgres_preflight_checks import Problem
 from provisioner.operations.migrating import Followed
 from provisioner.operations.migration_ending import Aborted, Rehearsed
@@ -241,6 +243,9 @@ def _status_lines(status: MigrationStatus) -> Iterator[str]:
         yield from (f"    {one.phase}: {one.step} {one.state}" for one in run.steps)
     if status.held is not None:
         yield _held_line(status.held)
+    if status.job_login is not None:
+        login, until = status.job_login.name, status.job_login.until.astimezone(UTC)
+        yield f"the Job in the platform reads the source as {login}, with a password until {until:%Y-%m-%d %H:%M} UTC"
     if status.silent:
         yield f"the source does not answer: {status.silent}"
     elif status.lag is not None:
@@ -268,6 +273,10 @@ def _held_document(held: Held) -> dict[str, Any]:
     }
 
 
+def _login_document(login: JobLogin) -> dict[str, str]:
+    return {"name": login.name, "until": login.until.astimezone(UTC).isoformat()}
+
+
 def _status_document(status: MigrationStatus) -> dict[str, Any]:
     run, lag = status.run, status.lag
     return {
@@ -279,6 +288,7 @@ def _status_document(status: MigrationStatus) -> dict[str, Any]:
         "orphaned": status.orphaned,
         "silent": status.silent,
         "holder": _held_document(status.held) if status.held else None,
+        "jobLogin": _login_document(status.job_login) if status.job_login else None,
     }
 
 

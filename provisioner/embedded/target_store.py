@@ -12,19 +12,22 @@ from urllib.parse import quote, urlencode
 
 from psycopg import sql
 
-from provisioner.datastore.credentials import AccessKey, Secret, resolve_secret
+from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.objects import ObjectsAccess
 from provisioner.datastore.objects_buckets import delete_bucket
 from provisioner.datastore.objects_clients import code_of, open_clients, open_s3, translating
 from provisioner.datastore.postgres import PostgresAccess
 from provisioner.datastore.postgres_connection import connect, scalar
+from provisioner.datastore.postgres_roles import scram_verifier
 from provisioner.descriptor.platform import SecretReference
 from provisioner.embedded.ports import LOOPBACK
 from provisioner.embedded.postgres import ADMIN
+from provisioner.embedded.private_files import generated
 from provisioner.embedded.target import TargetServers
 from provisioner.errors import CoopctlError
 
 REGION = "us-east-1"
+MOVER = "coopctl_mover"
 _ACTIONS = ("Read", "Write", "List", "Tagging")
 _SHELL_SECONDS = 60.0
 
@@ -45,6 +48,7 @@ def make_store(store: TargetStore, *, servers: TargetServers, weed: Path, enviro
     Raises Unreachable where the servers do not run, and CoopctlError for what they refuse.
     """
     _make_database(store.database, access=_postgres(servers), environment=environment)
+    _make_mover(servers, environment=environment)
     _make_bucket(store.bucket, access=_objects(servers), environment=environment)
     master_port = servers.endpoints.objects_master
     let_in(store.identity, key=store.key, bucket=store.bucket, master_port=master_port, weed=weed)
@@ -63,12 +67,11 @@ def empty_store(store: TargetStore, *, servers: TargetServers, environment: Mapp
         delete_bucket(clients, store.bucket)
 
 
-def dsn(store: TargetStore, *, servers: TargetServers, environment: Mapping[str, str]) -> Secret:
-    """The connection string of the database for the administrator, with the password in it."""
+def dsn(store: TargetStore, *, servers: TargetServers) -> Secret:
+    """The connection string of the database for the login that moves data here, with the password in it."""
     access = _postgres(servers)
-    password = resolve_secret(access.password, environment=environment, what="the password of the target")
     options = urlencode({"sslmode": access.sslmode, "sslrootcert": str(access.ca_file)}, quote_via=quote)
-    user = f"{quote(access.user)}:{quote(password.reveal(), safe='')}"
+    user = f"{MOVER}:{quote(_mover_password(servers).reveal(), safe='')}"
     return Secret(f"postgresql://{user}@{access.host}:{access.port}/{quote(store.database, safe='')}?{options}")
 
 
@@ -107,6 +110,23 @@ def _make_database(name: str, *, access: PostgresAccess, environment: Mapping[st
         if not scalar(connection, "SELECT count(*) FROM pg_database WHERE datname = %(name)s", {"name": name}):
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(named))
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(named))
+
+
+def _make_mover(servers: TargetServers, *, environment: Mapping[str, str]) -> None:
+    """The administrator is let in from this machine only; a migration's pod needs another login.
+
+    It is a superuser: before version 16 nobody else may subscribe, or keep triggers from firing while rows are copied.
+    """
+    role, password = sql.Identifier(MOVER), _mover_password(servers)
+    with connect(_postgres(servers), environment=environment) as connection, connection.transaction():
+        if not scalar(connection, "SELECT count(*) FROM pg_roles WHERE rolname = %(name)s", {"name": MOVER}):
+            connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+        verifier = sql.Literal(scram_verifier(connection, MOVER, password))
+        connection.execute(sql.SQL("ALTER ROLE {} SUPERUSER LOGIN PASSWORD {}").format(role, verifier))
+
+
+def _mover_password(servers: TargetServers) -> Secret:
+    return Secret(generated(servers.files.root / "secrets" / "postgres-mover-password"))
 
 
 def _make_bucket(name: str, *, access: ObjectsAccess, environment: Mapping[str, str]) -> None:

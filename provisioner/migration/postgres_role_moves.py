@@ -92,9 +92,10 @@ class RolesToMove:
 
 
 def read_roles(connection: Connection, names: Iterable[str]) -> RolesToMove:
-    """What the source has; only a superuser sees verifiers, and a role without one has no password on the target."""
+    """What the source has. Verifiers are seen by a superuser and by who may read all data; a role without one has no
+    password on the target."""
     wanted = {"names": sorted(name for name in names if not is_replication_name(name))}
-    visible = scalar(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    visible = scalar(connection, "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')")
     verifiers: dict[str, str | None] = (
         dict(rows(connection, "SELECT rolname::text, rolpassword FROM pg_authid")) if visible else {}
     )

@@ -32,6 +32,7 @@ from provisioner.migration.postgres_fence import Fence, close_fence, lift_fence,
 from provisioner.migration.postgres_following import drain, restore_identities, unpublish, unsubscribe
 from provisioner.migration.postgres_relay import drop_relay_role, relay_all
 from provisioner.migration.postgres_report import VerificationReport, require_verified
+from provisioner.migration.postgres_role_moves import drop_made_roles
 from provisioner.migration.postgres_sides import Clients, session
 from provisioner.migration.postgres_snapshot import drop_slot
 from provisioner.migration.postgres_verification import (
@@ -73,6 +74,7 @@ def abandon(work: Cutover, *, fence: Fence | None) -> None:
         drop_relay_role(source, names=work.names)
         drop_slot(source, work.names.watch_slot)
         unpublish(source, work.forward)
+        drop_made_roles(source, [work.names.job_login])
         restore_identities(source, work.copy.routes)
         if fence is not None:
             lift_fence(source, fence)

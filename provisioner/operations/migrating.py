@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from provisioner.datastore.credentials import generate_password
+from provisioner.datastore.credentials import Secret, generate_password
+from provisioner.datastore.postgres_connection import Connection
 from provisioner.errors import CoopctlError, SnapshotLost
 from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import Phase, RunKind
@@ -73,6 +74,26 @@ def bring_up(run: OpenRun) -> Followed:
         return Followed(fingerprint=run.plan.fingerprint, lag=lag, objects=pass_objects(run))
 
 
+def prepare_for_job(run: OpenRun) -> Secret | None:
+    """What only the administrator may do on the source, before a Job copies with a login that can but read.
+
+    Gives the password of the login by which the target is to follow; None if it follows already. Idempotent.
+    """
+    site, stream = run.site, forward_stream(run.site.names)
+    if not run.is_done(Phase.COPY, CopyTables.NAME):
+        _publish_once(run)
+        run.written.require_own()
+        with session(site.source) as source:
+            # One that a superuser's copy has left could not be ended by the Job.
+            drop_slot_patiently(source, stream.slot)
+    with reaching_target(), session(site.source) as source, session(site.target) as target:
+        if is_subscribed(target, stream):
+            return None
+        password = generate_password()
+        make_login(source, stream.login, password=password)
+        return password
+
+
 def pass_objects(run: OpenRun) -> PassReport:
     """Passes over the bucket until one finds nothing; raises CoopctlError for keys that cannot be copied."""
     with run.step(Phase.COPY, CopyObjects.NAME) as result:
@@ -111,8 +132,7 @@ def catch_up(run: OpenRun) -> None:
 
 def _postgres(run: OpenRun) -> Lag:
     if not run.is_done(Phase.COPY, CopyTables.NAME):
-        if not run.is_done(Phase.PREPARE, PublishTables.NAME):
-            _publish(run)
+        _publish_once(run)
         _copy(run)
     _follow(run)
     with session(run.site.source) as source:
@@ -120,7 +140,9 @@ def _postgres(run: OpenRun) -> Lag:
         return _require_slot(run, read_lag(source, run.site.names.slot))
 
 
-def _publish(run: OpenRun) -> None:
+def _publish_once(run: OpenRun) -> None:
+    if run.is_done(Phase.PREPARE, PublishTables.NAME):
+        return
     names = run.site.names
     with run.step(Phase.PREPARE, PublishTables.NAME) as result, session(run.site.source) as source:
         publish(source, forward_stream(names), run.judged.postgres.routes, password=generate_password())
@@ -169,11 +191,18 @@ def _follow(run: OpenRun) -> None:
         with session(site.source) as source, session(site.target) as target:
             _require_slot(run, read_lag(source, stream.slot))
             if not is_subscribed(target, stream):
-                password = generate_password()
-                make_login(source, stream.login, password=password)
-                subscribe(target, stream, site.publisher(password))
+                subscribe(target, stream, site.publisher(_follower_password(run, source)))
         catch_up(run)
         result["subscription"] = stream.subscription
+
+
+def _follower_password(run: OpenRun, source: Connection) -> Secret:
+    """In a pod it is given, with the login; elsewhere both are made."""
+    if (given := run.site.follow_password) is not None:
+        return given
+    password = generate_password()
+    make_login(source, run.site.names.login, password=password)
+    return password
 
 
 def _require_slot(run: OpenRun, lag: Lag | None) -> Lag:

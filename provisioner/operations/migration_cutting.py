@@ -32,8 +32,9 @@ from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_target import claim_target
 from provisioner.migration.steps import LastObjects, OpenTarget, RehearseVerification
 from provisioner.operations.migrating import pass_objects
+from provisioner.operations.migration_in_platform import end_in_platform
 from provisioner.operations.migration_moving import Moving, moved
-from provisioner.operations.migration_run import Report
+from provisioner.operations.migration_run import Report, Told
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.upgrade_record import require_no_upgrade
 from provisioner.plan.addresses import address_type
@@ -83,6 +84,8 @@ def back_until(moving: Moving) -> datetime:
 
 def _switch(moving: Moving) -> None:
     run, tenancy = moving.run, moving.tenancy
+    # No fence could close while its pods come back.
+    end_in_platform(moving.site, say=lambda text: run.report(Told(text=text)))
     with run.step(Phase.CUTOVER, WIDEN):
         tenancy.widen(tenancy.away)
         moving.target_bucket.put()

@@ -22,6 +22,7 @@ from provisioner.migration.postgres_target import claim_target, claimed_by, rele
 from provisioner.naming import CooperativeUid
 from provisioner.operations.migrating import bring_up
 from provisioner.operations.migration_fences import require_before_cutover
+from provisioner.operations.migration_in_platform import end_in_platform
 from provisioner.operations.migration_run import OpenRun, Report, Told, opened, reopened
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_verifying import Verification, verified
@@ -79,6 +80,7 @@ def rehearse(site: MigrationSite, *, now: Callable[[], datetime], report: Report
 
 def undo(run: OpenRun) -> bool:
     """Take away what the run made, on the source first; False if the target does not answer. Idempotent."""
+    end_in_platform(run.site, say=lambda text: run.report(Told(text=text)))
     with run.step(Phase.ROLLBACK, FREE_SOURCE), run.copy_work() as work:
         abandon(run.cutover(work, catalogue=Catalogue(entries={})), fence=None)
     try:

@@ -92,7 +92,7 @@ def remove_orphaned(estate: Estate, orphans: Orphans, *, environment: Mapping[st
         with session(side_of_access(access, database=database, environment=environment)) as connection:
             unsubscribe(connection, reverse_stream(names))
             drop_relay_role(connection, names=names)
-            drop_made_roles(connection, [names.eraser_login])
+            drop_made_roles(connection, [names.eraser_login, names.job_login])
             drop_slot(connection, names.watch_slot)
             unpublish(connection, forward_stream(names))
             allow_logins(connection, [one.name for one in orphans.left if one.kind == FENCED_ROLE])

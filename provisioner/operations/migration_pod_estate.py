@@ -8,20 +8,21 @@ has no such field: its URL is another one in the pod.
 import ipaddress
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import yaml
 
-from provisioner.datastore.credentials import AWS_PROFILE, resolve_access_key, resolve_secret
+from provisioner.datastore.credentials import AWS_PROFILE, AccessKey, resolve_access_key
 from provisioner.datastore.shared_records import SCHEME
 from provisioner.descriptor.document import API_VERSION
 from provisioner.descriptor.platform import Endpoint, Platform, SecretReference
 from provisioner.errors import NotFound, UsageError
 from provisioner.migration.postgres_sides import Side, conninfo
-from provisioner.operations.migration_site import MigrationSite, pods_url
+from provisioner.operations.migration_pod_access import PodAccess
+from provisioner.operations.migration_site import FOLLOW_FILE, MigrationSite, pods_url
 from provisioner.operations.migration_tenancy import target_place
 from provisioner.plan.migration_job import ESTATE
 
@@ -31,33 +32,32 @@ _NONE = "is-not-there"
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, kw_only=True)
-class PodEstate:
-    """The files by their paths, and every server that the pod must reach, by address."""
+def pod_files(site: MigrationSite, access: PodAccess) -> dict[str, str]:
+    """The files of the pod's estate by their paths: it is let in with its own ``access``, not as the administrator.
 
-    files: dict[str, str] = field(repr=False)
-    endpoints: tuple[Endpoint, ...]
-
-
-def pod_estate(site: MigrationSite) -> PodEstate:
-    """What the pod of this migration is given.
-
-    Raises UsageError where the state is no bucket, or where a server has no address that pods could reach, NotFound for
-    a credential that is not where its reference points to.
+    Raises UsageError where the state is no bucket, NotFound for a credential that is not where its reference points to.
     """
     files = dict[str, str]()
-    url, state = pod_state(site.platform)
-    target = target_place(site)
+    url, _ = pod_state(site.platform)
     name, cooperative = site.migration.name, str(site.tenant.cooperative)
-    files["platform.yaml"] = _dumped(_platform(site, state_url=url, keep=files.__setitem__))
+    files["platform.yaml"] = _dumped(_platform(site, access, state_url=url, keep=files.__setitem__))
     files[f"migrations/{name}.yaml"] = _dumped(_migration(site, keep=files.__setitem__))
+    if access.follow is not None:
+        files[FOLLOW_FILE] = access.follow.reveal()
     # That there is one is all that is asked of it.
     files[f"cooperatives/{cooperative}.yaml"] = "# Read from the estate, not here.\n"
+    return files
+
+
+def pod_endpoints(site: MigrationSite) -> tuple[Endpoint, ...]:
+    """Every server that the pod must reach, by address. Raises UsageError for one that has none, or the pod's own, and
+    where the state is no bucket."""
+    target, (_, state) = target_place(site), pod_state(site.platform)
     source = (site.platform.postgres.pods, site.platform.objects.pods)
     endpoints = (*source, target.postgres, target.objects, state)
     for one in endpoints:
         _require_outside(one)
-    return PodEstate(files=files, endpoints=endpoints)
+    return endpoints
 
 
 def pod_state(platform: Platform) -> tuple[str, Endpoint]:
@@ -95,7 +95,7 @@ def pod_state(platform: Platform) -> tuple[str, Endpoint]:
 Keep = Callable[[str, str], None]
 
 
-def _platform(site: MigrationSite, *, state_url: str, keep: Keep) -> dict[str, Any]:
+def _platform(site: MigrationSite, access: PodAccess, *, state_url: str, keep: Keep) -> dict[str, Any]:
     platform = site.platform
     postgres, objects = platform.postgres, platform.objects
     spec: dict[str, Any] = {
@@ -104,7 +104,7 @@ def _platform(site: MigrationSite, *, state_url: str, keep: Keep) -> dict[str, A
             "host": postgres.admin.host,
             "port": postgres.admin.port,
             "pods": {"address": postgres.pods.host, "port": postgres.pods.port},
-            "admin": {"user": postgres.admin_user, "password": _secret(site, postgres.admin_password, "source", keep)},
+            "admin": {"user": access.login, "password": _kept("source", access.password.reveal(), keep)},
             "sslmode": str(postgres.sslmode),
             **_ca(postgres.ca_file, "source-ca", keep),
         },
@@ -116,7 +116,7 @@ def _platform(site: MigrationSite, *, state_url: str, keep: Keep) -> dict[str, A
                 "port": objects.pods.port,
                 "scheme": str(objects.pods_scheme),
             },
-            "admin": {"credentials": _key(site, objects.admin_credentials, "source-objects", keep)},
+            "admin": {"credentials": _kept("source-objects", _key_text(access.key), keep)},
             **_ca(objects.ca_file, "source-objects-ca", keep),
         },
         "registry": {"address": platform.registry.address},
@@ -163,17 +163,18 @@ def _with_own_ca(side: Side, keep: Keep) -> Side:
     return replace(side, extra=tuple(sorted(extra.items())))
 
 
-def _secret(site: MigrationSite, reference: SecretReference, name: str, keep: Keep) -> dict[str, str]:
-    path = f"{CREDENTIALS}/{name}"
-    keep(path, resolve_secret(reference, environment=site.environment, what=f"the password of the {name}").reveal())
-    return {"file": path}
-
-
 def _key(site: MigrationSite, reference: SecretReference, name: str, keep: Keep) -> dict[str, str]:
     found = resolve_access_key(reference, environment=site.environment, what=f"the access key of the {name}")
+    return _kept(name, _key_text(found), keep)
+
+
+def _key_text(key: AccessKey) -> str:
+    return f"[{AWS_PROFILE}]\naws_access_key_id = {key.id}\naws_secret_access_key = {key.secret.reveal()}\n"
+
+
+def _kept(name: str, text: str, keep: Keep) -> dict[str, str]:
     path = f"{CREDENTIALS}/{name}"
-    secret = found.secret.reveal()
-    keep(path, f"[{AWS_PROFILE}]\naws_access_key_id = {found.id}\naws_secret_access_key = {secret}\n")
+    keep(path, text)
     return {"file": path}
 
 

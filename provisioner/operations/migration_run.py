@@ -29,7 +29,7 @@ from provisioner.migration.postgres_streams import SOURCE, TARGET
 from provisioner.migration.redaction import Json
 from provisioner.migration.surveyed import Judged, Survey, judge, read_survey, write_survey
 from provisioner.operations.migration_journals import read_site_journal, writing_journal
-from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.migration_site import IN_PLATFORM, MigrationSite
 from provisioner.operations.preflighting import SEARCH_PATH, look
 
 SHOWN = 3
@@ -180,6 +180,9 @@ def _nothing_open(name: str) -> NotFound:
 
 
 def _begun(site: MigrationSite, written: Journal, *, kind: RunKind, report: Report) -> OpenRun:
+    if IN_PLATFORM in site.environment:
+        # Its login can but go on with what was begun for it; meanwhile that was given up.
+        raise _nothing_open(site.migration.name)
     survey, judged = look(site, say=lambda text: report(Told(text=text)))
     _require_ready(judged, name=site.migration.name)
     # A ledger of an earlier run: the bucket was found empty, and what it says was copied is there no more.

@@ -22,6 +22,8 @@ from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, r
 
 # In a pod of the platform: servers are reached where pods reach them, and called by their own names all the same.
 IN_PLATFORM = "COOPCTL_IN_PLATFORM"
+# In a pod's estate: the password of the login by which the target is to follow, which no pod can make.
+FOLLOW_FILE = "credentials/follow"
 VERIFYING = frozenset({"verify-ca", "verify-full"})
 
 
@@ -80,7 +82,10 @@ class TargetSite:
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationSite:
-    """Both sides of a migration, and the estate and platform that it is on."""
+    """Both sides of a migration, and the estate and platform that it is on.
+
+    ``follow_password`` is that of the login by which the target is to follow, where it was made elsewhere: in a pod.
+    """
 
     estate: Estate
     platform: Platform
@@ -92,6 +97,7 @@ class MigrationSite:
     source_bucket: Bucket
     target_bucket: Bucket
     environment: Mapping[str, str]
+    follow_password: Secret | None = None
 
     @property
     def names(self) -> ReplicationNames:
@@ -101,7 +107,8 @@ class MigrationSite:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What must never be written down."""
-        return (self.source.password, self.target.password)
+        own = (self.source.password, self.target.password)
+        return own if self.follow_password is None else (*own, self.follow_password)
 
     def publisher(self, password: Secret) -> Side:
         """The source as the target's server reaches it: encrypted as here, but without files of this machine."""
@@ -143,6 +150,7 @@ def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str])
         ),
         target_bucket=alone.target_bucket,
         environment=environment,
+        follow_password=_follow_password(estate) if inside else None,
     )
 
 
@@ -179,6 +187,11 @@ def migration_estate(folder: Path, name: str) -> Estate:
             hint="give --estate the folder that holds migrations/",
         )
     return estate
+
+
+def _follow_password(estate: Estate) -> Secret | None:
+    file = estate.root / FOLLOW_FILE
+    return Secret(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mapping[str, str]) -> TargetSite:

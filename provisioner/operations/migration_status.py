@@ -11,6 +11,7 @@ from provisioner.descriptor.loading import load_migration_alone, load_platform
 from provisioner.errors import CoopctlError, NotFound
 from provisioner.migration.journal_entries import MOVES, Run, RunEnding
 from provisioner.migration.postgres_following import Lag, read_lag
+from provisioner.migration.postgres_job_login import JobLogin, read_job_login
 from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import session
 from provisioner.operations.migration_journals import Held, read_holder, read_journal, read_site_journal
@@ -22,7 +23,8 @@ class MigrationStatus:
     """At ``at``: the ``run`` that is open, else the last one; ``lag`` is None where nothing follows.
 
     ``leftovers`` are what this migration has on the source's server now; ``silent`` says why the source did not answer.
-    ``held`` says who works on it, on whichever machine, where the state is a bucket.
+    ``held`` says who works on it, on whichever machine, where the state is a bucket. ``job_login`` is what the Job in
+    the platform is let in with, while the source has it.
     """
 
     migration: str
@@ -32,6 +34,7 @@ class MigrationStatus:
     leftovers: tuple[Leftover, ...]
     silent: str | None
     held: Held | None = None
+    job_login: JobLogin | None = None
 
     @property
     def orphaned(self) -> bool:
@@ -64,13 +67,14 @@ def read_reported(estate: Estate, name: str) -> Reported:
 def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
     """Read it. Raises CoopctlError if the journal cannot be read; a source that is silent is part of the answer."""
     record = read_site_journal(site)
-    lag, leftovers, silent = None, tuple[Leftover, ...](), None
+    lag, leftovers, silent, login = None, tuple[Leftover, ...](), None, None
     try:
         with session(site.source) as source:
             # What else is there belongs to a migration of the whole data store.
             own = site.names.slot if site.migration.member is None else site.names.eraser_login
             lag = read_lag(source, site.names.slot) if site.migration.member is None else None
             leftovers = tuple(one for one in read_leftovers(source) if one.name.startswith(own))
+            login = read_job_login(source, site.names.job_login)
     except CoopctlError as error:
         silent = f"{error.message}{f': {error.why}' if error.why else ''}"
     return MigrationStatus(
@@ -81,6 +85,7 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
         leftovers=leftovers,
         silent=silent,
         held=read_holder(site),
+        job_login=login,
     )
 
 

@@ -69,7 +69,7 @@ def ready_target(
     weed = toolchain.ensure([_WEED], report=report)[_WEED]
     make_store(store, servers=servers, weed=weed, environment=environment)
     secret = servers.files.root / "secrets" / f"{cooperative}.dsn"
-    write_if_changed(secret, dsn(store, servers=servers, environment=environment).reveal())
+    write_if_changed(secret, dsn(store, servers=servers).reveal())
     migration = migration_name(cooperative)
     document = estate.migrations / f"{migration}.yaml"
     written = not document.exists()

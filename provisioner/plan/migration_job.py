@@ -9,7 +9,7 @@ what must not be forgotten lies beside the state. So a pod that dies is followed
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provisioner.descriptor.platform import DnsAccess, Endpoint
 from provisioner.naming import ANNOTATION_WHY, API_GROUP, SYSTEM_NAMESPACE
@@ -37,7 +37,7 @@ class MigrationJob:
 
     migration: str
     image: str
-    files: Mapping[str, str]
+    files: Mapping[str, str] = field(repr=False)
     endpoints: tuple[Endpoint, ...]
     dns: DnsAccess
 

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeVar
 
 import psycopg
@@ -14,8 +16,11 @@ import yaml
 
 from examples.moved_store import DATABASE, OBJECTS, put_objects
 from examples.pilot_estate import COOPERATIVE, secret
+from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.descriptor.estate import Estate
 from provisioner.embedded import platform
+from provisioner.embedded.private_files import write_private
+from provisioner.embedded.target_store import let_in
 from provisioner.naming import SECRET_DATA_STORE_MIGRATION, SYSTEM_NAMESPACE
 from provisioner.toolchain import Toolchain
 from tests.conftest import open_temporary_folder
@@ -27,8 +32,11 @@ pytestmark = [pytest.mark.node, pytest.mark.long(seconds=300), pytest.mark.timeo
 Found = TypeVar("Found")
 MIGRATION = f"{COOPERATIVE}-target"
 ROWS = 5000
+# Passwords and keys are longer than words of a connection string.
+SECRET_LEAST = 20
 PATIENCE_SECONDS = 600.0
 BUCKET = "team-state"
+STATE_KEY = ".coopctl/state-credentials"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,7 @@ def estate(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[RunningE
         descriptor.write_text(CHOSEN.sub("", descriptor.read_text(encoding="utf-8")), encoding="utf-8")
         try:
             with network.inside():
-                _prepare(made)
+                _prepare(made, toolchain=toolchain)
                 yield made
         finally:
             with network.inside():
@@ -56,9 +64,9 @@ def _image(estate: Path) -> None:
     subprocess.run([*command, "--estate", estate], check=True, capture_output=True)
 
 
-def _prepare(estate: RunningEstate) -> None:
+def _prepare(estate: RunningEstate, *, toolchain: Toolchain) -> None:
     estate.coopctl("dev", "up", "--node", "real", "--target")
-    _share_the_state(estate)
+    _share_the_state(estate, toolchain=toolchain)
     estate.coopctl("images", "build", "coopctl", "--push")
     estate.coopctl("apply", COOPERATIVE, "--yes")
     estate.coopctl("dev", "target", COOPERATIVE)
@@ -77,14 +85,20 @@ def _prepare(estate: RunningEstate) -> None:
     put_objects(estate.root)
 
 
-def _share_the_state(estate: RunningEstate) -> None:
+def _share_the_state(estate: RunningEstate, *, toolchain: Toolchain) -> None:
+    """A bucket for the state, with a key that opens nothing else."""
     estate.objects_client().create_bucket(Bucket=BUCKET)
+    key = AccessKey(id=token_hex(8), secret=Secret(token_hex(20)))
+    weed = toolchain.ensure(["weed"], report=print)["weed"]
+    let_in("team", key=key, bucket=BUCKET, master_port=estate.endpoints.objects_master, weed=weed)
+    text = f"[default]\naws_access_key_id = {key.id}\naws_secret_access_key = {key.secret.reveal()}\n"
+    write_private(estate.root / STATE_KEY, text)
     endpoint = f"http://127.0.0.1:{estate.endpoints.objects}"
     file = estate.root / "platform.yaml"
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
     document["spec"]["state"] = {
         "backend": f"s3://{BUCKET}/pilot?endpoint={endpoint}&region=us-east-1&s3ForcePathStyle=true",
-        "credentials": {"file": str(estate.files.objects_credentials.relative_to(estate.root))},
+        "credentials": {"file": STATE_KEY},
     }
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
@@ -97,7 +111,7 @@ def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate
         first = _until(lambda: _copying(estate), what="the copy begins")
         again = estate.document("migrate", "start", MIGRATION, "--in-platform")
         refused = estate.attempt("migrate", "start", MIGRATION)
-        known = _secrets(estate)
+        given = _given(estate)
         told = _what_the_pod_shows(estate, first)
         estate.kubectl("delete", "pod", first, "-n", SYSTEM_NAMESPACE, "--grace-period=0", "--force")
 
@@ -107,15 +121,22 @@ def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate
     assert (begun["namespace"], begun["already"], again["already"]) == (SYSTEM_NAMESPACE, False, True)
     assert refused.returncode == 13
     assert f"on {first}" in refused.stderr
-    assert [one for one in known if one in told] == []
+    words = {word for text in given.values() for word in text.split() if len(word) >= SECRET_LEAST}
+    assert words
+    assert not [word for word in words if word in told]
+    administrator = estate.files.postgres_password.read_text().strip()
+    assert not [text for text in given.values() if administrator in text or _objects_administrator(estate) in text]
     assert {"phase": "copy", "step": "objects", "state": "done"} in status["run"]["steps"]
     assert status["lag"]["active"]
+    assert status["jobLogin"]["name"].endswith("_job")
     verified = estate.document("migrate", "verify", MIGRATION)
     assert verified["clean"]
     assert verified["objects"]["keys"] == OBJECTS
     assert sum(table["sourceRows"] for table in verified["postgres"]["tables"]) == ROWS
 
     estate.coopctl("migrate", "abort", MIGRATION, "--yes")
+    status = estate.document("migrate", "status", MIGRATION)
+    assert (status["jobLogin"], status["onSource"], status["holder"]) == (None, [], None)
     assert estate.get("job,pod,secret", "-n", SYSTEM_NAMESPACE)["items"] == []
     assert [one["metadata"]["name"] for one in estate.get("networkpolicy", "-n", SYSTEM_NAMESPACE)["items"]] == [
         "default-deny"
@@ -148,9 +169,14 @@ def _what_the_pod_shows(estate: RunningEstate, pod: str) -> str:
     return shown + estate.attempt_kubectl("logs", "-n", SYSTEM_NAMESPACE, pod).stdout
 
 
-def _secrets(estate: RunningEstate) -> list[str]:
-    given = estate.get("secret", f"migrate-{MIGRATION}", "-n", SYSTEM_NAMESPACE)["data"]
-    return [estate.files.postgres_password.read_text().strip(), *given.values()]
+def _given(estate: RunningEstate) -> dict[str, str]:
+    """What the pod is let in with, by file."""
+    data = estate.get("secret", f"migrate-{MIGRATION}", "-n", SYSTEM_NAMESPACE)["data"]
+    return {key: b64decode(text).decode() for key, text in data.items() if key.startswith("credentials..")}
+
+
+def _objects_administrator(estate: RunningEstate) -> str:
+    return estate.files.objects_credentials.read_text().split()[-1]
 
 
 def _until(look: Callable[[], Found | None], *, what: str) -> Found:

@@ -100,7 +100,8 @@ class _Making:
         layers = [layer, *self._tables(layer, components=components, preparing=preparing)]
         made, architecture = self.work / "made", self.source.architecture()
         digest = write_layout(made / LAYOUT, layers=layers, definition=self.definition, architecture=architecture)
-        write_sbom(made, image=self.definition.name, digest=digest, components=components)
+        parts = [*components, *self.definition.parts]
+        write_sbom(made, image=self.definition.name, digest=digest, components=parts)
         (made / DIGEST_FILE).write_text(digest)
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)

@@ -6,19 +6,21 @@ unpacked, not installed. Pulumi, the toolchain and the catalogue are not in it: 
 """
 
 import hashlib
+import json
 import platform
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from provisioner.catalogue.images.building import Report, alone
 from provisioner.catalogue.images.definition import ImageDefinition, ImageFile
+from provisioner.catalogue.images.sbom import Component
 from provisioner.errors import NotFound, Unreachable
 
 COOPCTL = "coopctl"
@@ -87,24 +89,26 @@ def coopctl_definition(image: CoopctlImage, *, cache: Path, report: Report) -> I
     home.mkdir(parents=True, exist_ok=True)
     wanted = locked_requirements(_read(image.requirements))
     with alone(home / "libraries.lock"):
-        libraries = _libraries(wanted, home=home, report=report)
+        libraries, parts = _libraries(wanted, home=home, report=report)
         own = _own_metadata(libraries.with_name(f"{libraries.name}-own"))
     files = [*_files(libraries, target=HOME), *_files(own, target="")]
     for name in OWN:
         files += _files(_package(name), target=f"{HOME}/{name}")
+    files.sort(key=lambda one: one.target)
     return ImageDefinition(
         name=image.name,
         repository=image.repository,
         description=f"coopctl {version(COOPCTL)}, for migrations that run in the platform",
         packages=PACKAGES,
         without=(),
-        files=tuple(sorted(files, key=lambda one: one.target)),
+        files=tuple(files),
         prune=(),
         entrypoint=("/usr/bin/coopctl",),
         user_id=USER_ID,
         user_name=COOPCTL,
         port=None,
         source=Path(),
+        parts=(*parts, _own_part(files)),
     )
 
 
@@ -116,22 +120,34 @@ def locked_requirements(lock: str) -> str:
     return "".join(found[name] for name in LIBRARIES)
 
 
-def _libraries(wanted: str, *, home: Path, report: Report) -> Path:
-    """The folder of the unpacked wheels; one that is there is whole."""
+def wheel_part(wheel: Path) -> Component:
+    """A wheel as the bill of materials names it, by its file's name (binary distribution format, "File name
+    convention") and its bytes."""
+    name, version, *_ = wheel.name.split("-")
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return Component(name=name.lower().replace("_", "-"), version=version, sha256=sha256, python=True)
+
+
+def _libraries(wanted: str, *, home: Path, report: Report) -> tuple[Path, list[Component]]:
+    """The folder of the unpacked wheels, and what it is made of; one that is there is whole."""
     folder = home / f"libraries-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+    listed = folder.with_name(f"{folder.name}.json")
     if folder.is_dir():
-        return folder
+        return folder, [Component(**one) for one in json.loads(listed.read_text(encoding="utf-8"))]
     work = home / "libraries.new"
     shutil.rmtree(work, ignore_errors=True)
     (work / "wheels").mkdir(parents=True)
     report(f"fetching the {len(LIBRARIES)} libraries of the image {COOPCTL}")
     _download(wanted, work=work)
-    for wheel in sorted((work / "wheels").glob("*.whl")):
+    wheels = sorted((work / "wheels").glob("*.whl"))
+    for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(work / "files", members=[one for one in archive.namelist() if ".data/" not in one])
+    parts = [wheel_part(wheel) for wheel in wheels]
+    listed.write_text(json.dumps([asdict(one) for one in parts]), encoding="utf-8")
     (work / "files").rename(folder)
     shutil.rmtree(work, ignore_errors=True)
-    return folder
+    return folder, parts
 
 
 def _download(wanted: str, *, work: Path) -> None:
@@ -149,6 +165,15 @@ def _download(wanted: str, *, work: Path) -> None:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:]
         raise Unreachable("the libraries of coopctl's image cannot be fetched", why="".join(last))
+
+
+def _own_part(files: Sequence[ImageFile]) -> Component:
+    """coopctl's own modules; the hash is one of their paths and contents."""
+    own = [one for one in files if one.target.startswith(tuple(f"{HOME}/{name}/" for name in OWN))]
+    digest = hashlib.sha256()
+    for one in own:
+        digest.update(f"{one.target}\0{hashlib.sha256(one.source.read_bytes()).hexdigest()}\n".encode())
+    return Component(name=COOPCTL, version=version(COOPCTL), sha256=digest.hexdigest(), kind="application")
 
 
 def _own_metadata(folder: Path) -> Path:

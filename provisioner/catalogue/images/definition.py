@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from provisioner.catalogue.annotations import one_line
+from provisioner.catalogue.images.sbom import Component
 from provisioner.catalogue.images_lock import REPOSITORY
 from provisioner.catalogue.reading import read_document
 from provisioner.descriptor.document import Document
@@ -43,7 +44,8 @@ class ImageDefinition:
     """An image: Debian packages with all they need, but for those in ``without``; own files; how it is started.
 
     ``prune`` are patterns (fnmatch) of paths that are left out, besides manuals and translations. ``tables`` is None
-    for an image that holds no tables for its solutions' databases.
+    for an image that holds no tables for its solutions' databases. ``parts`` are what the own files came from, for the
+    bill of materials, where that has a name and a version of its own.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ImageDefinition:
     port: int | None
     source: Path
     tables: TableProgram | None = None
+    parts: tuple[Component, ...] = ()
 
 
 def _inside(path: str) -> str:

@@ -1,8 +1,8 @@
 """The bill of materials of an image: every package in it, as a CycloneDX document beside its layout.
 
 CycloneDX specification 1.5, JSON. Nothing in it depends on when or where it was written, so that the same image always
-has the same document. Packages are named by package URLs (purl specification, type ``deb``); each hash is that of the
-package's archive, which apt verified.
+has the same document. Packages are named by package URLs (purl specification, types ``deb`` and ``pypi``); each hash is
+that of the package's archive, which apt verified, or of the wheel, which pip held against coopctl's lock.
 """
 
 import json
@@ -21,6 +21,7 @@ SBOM_FILE = "sbom.cdx.json"
 SPECIFICATION = "1.5"
 # The document's number follows from the image's digest (RFC 9562, "UUID Version 5").
 _NUMBERS = uuid.UUID("6f1f5f0a-8f0b-5c39-9d3e-0c7b1d1f6a52")
+_PYPI = "pkg:pypi/"
 _HINT = "build it again: `coopctl images build {name}`"
 
 
@@ -28,7 +29,8 @@ _HINT = "build it again: `coopctl images build {name}`"
 class Component:
     """What an image holds, in one version; ``sha256`` of the archive or file that it came from.
 
-    ``source`` is the Debian source package, where it has another name; ``kind`` is CycloneDX's type of component.
+    ``source`` is the Debian source package, where it has another name; ``kind`` is CycloneDX's type of component;
+    ``python``: it is a distribution of Python's package index.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Component:
     architecture: str = ""
     source: str = ""
     supplier: str = ""
+    python: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,8 @@ def read_sbom(image: str, *, digest: str, cache: Path) -> Sbom:
 
 
 def _as_document(component: Component) -> dict[str, Any]:
-    reference = _purl(component) if component.architecture else f"{component.name}@{component.version}"
+    purl = _purl(component)
+    reference = purl or f"{component.name}@{component.version}"
     document: dict[str, Any] = {
         "type": component.kind,
         "bom-ref": reference,
@@ -103,9 +107,10 @@ def _as_document(component: Component) -> dict[str, Any]:
         "version": component.version,
         "hashes": [{"alg": "SHA-256", "content": component.sha256}],
     }
+    if purl:
+        document["purl"] = purl
     if component.architecture:
         properties = {"architecture": component.architecture, "source": component.source or component.name}
-        document["purl"] = reference
         document["properties"] = [{"name": f"deb:{key}", "value": value} for key, value in properties.items()]
     if component.supplier:
         document["supplier"] = {"name": component.supplier}
@@ -113,8 +118,11 @@ def _as_document(component: Component) -> dict[str, Any]:
 
 
 def _purl(component: Component) -> str:
+    """Its package URL; "" for what no registry has."""
     name, version = quote(component.name, safe="+"), quote(component.version, safe="+~:")
-    return f"pkg:deb/debian/{name}@{version}?arch={component.architecture}"
+    if component.python:
+        return f"{_PYPI}{name}@{version}"
+    return f"pkg:deb/debian/{name}@{version}?arch={component.architecture}" if component.architecture else ""
 
 
 def _read(file: Path) -> Sbom:
@@ -140,4 +148,5 @@ def _as_component(item: Mapping[str, Any]) -> Component:
         architecture=properties.get("architecture", ""),
         source="" if source == item["name"] else source,
         supplier=item.get("supplier", {}).get("name", ""),
+        python=item.get("purl", "").startswith(_PYPI),
     )

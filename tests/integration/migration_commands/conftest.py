@@ -91,8 +91,12 @@ class World:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **self.environment},
+            env=self.programs(),
         )
+
+    def programs(self) -> dict[str, str]:
+        """The whole environment of a coopctl on it: this process' own finds programs."""
+        return {**os.environ, **self.environment}
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """The exit code, and all that it said."""

@@ -1,14 +1,17 @@
 """The estate of a migration's pod says the same as the one it was made from, with files in the place of secrets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.platform import Endpoint
 from provisioner.errors import UsageError
 from provisioner.migration.postgres_sides import conninfo
-from provisioner.operations.migration_pod_estate import pod_estate
+from provisioner.operations.migration_pod_access import PodAccess
+from provisioner.operations.migration_pod_estate import pod_endpoints, pod_files
 from provisioner.operations.migration_site import IN_PLATFORM, MigrationSite, open_migration
 from provisioner.plan.migration_job import ESTATE
 
@@ -54,6 +57,12 @@ spec:
   keepSource: 10d
 """
 KEY = "[default]\naws_access_key_id = {0}\naws_secret_access_key = {0}-secret\n"
+ACCESS = PodAccess(
+    login="coopctl_move_1_job",
+    password=Secret("job-pass"),
+    follow=Secret("follow-pass"),
+    key=AccessKey(id="OWN", secret=Secret("own-key")),
+)
 ENVIRONMENT = {
     "SOURCE_PASSWORD": "source-pass",
     "TARGET_DSN": "postgresql://mover:target-pass@db.rice.example.kr:7777/moved?sslmode=verify-full&sslrootcert={ca}",
@@ -81,7 +90,7 @@ def opened(root: Path, *, state: str = f'{{backend: "{STATE}", credentials: {{fi
 
 def in_pod(site: MigrationSite, folder: Path) -> MigrationSite:
     """The same as the pod opens it."""
-    for path, text in pod_estate(site).files.items():
+    for path, text in pod_files(site, ACCESS).items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -122,16 +131,34 @@ def test_documents_say_the_same_and_credentials_are_files(tmp_path: Path) -> Non
     )
     assert pod.tenant == site.tenant
     assert pod.migration.target.cluster is None
-    assert (pod.source.password.reveal(), pod.target.password.reveal()) == ("source-pass", "target-pass")
+    assert pod.target.password.reveal() == "target-pass"
     assert pod.target_bucket.access.credentials.file is not None
     assert pod.platform.postgres.ca_file is not None
     assert pod.platform.postgres.ca_file.read_text() == "the platform's authority"
-    given = pod_estate(site)
-    assert f"sslrootcert={ESTATE}/credentials/target-ca" in given.files["credentials/target"]
-    assert given.files["credentials/target-ca"] == "the target's authority"
-    documents = given.files["platform.yaml"] + given.files["migrations/rice-out.yaml"]
-    assert not [one for one in ("source-pass", "target-pass", "target-secret", "-secret") if one in documents]
-    assert "source-pass" not in repr(given)
+    given = pod_files(site, ACCESS)
+    assert f"sslrootcert={ESTATE}/credentials/target-ca" in given["credentials/target"]
+    assert given["credentials/target-ca"] == "the target's authority"
+    documents = given["platform.yaml"] + given["migrations/rice-out.yaml"]
+    assert not [one for one in ("-pass", "-key", "-secret") if one in documents]
+    assert "job-pass" not in repr(ACCESS)
+
+
+def test_a_pod_has_logins_of_its_own_and_nothing_of_an_administrator(tmp_path: Path) -> None:
+    site = opened(tmp_path / "estate")
+    pod = in_pod(site, tmp_path / "pod")
+
+    assert (pod.source.user, pod.source.password.reveal()) == ("coopctl_move_1_job", "job-pass")
+    assert pod.follow_password is not None
+    assert pod.follow_password.reveal() == "follow-pass"
+    assert site.follow_password is None
+    everything = "".join(pod_files(site, ACCESS).values())
+    assert "OWN" in everything
+    assert not [one for one in ("source-pass", "ADMIN") if one in everything]
+
+
+def test_a_pod_whose_target_follows_already_is_given_no_login_for_that(tmp_path: Path) -> None:
+    given = pod_files(opened(tmp_path), replace(ACCESS, follow=None))
+    assert "credentials/follow" not in given
 
 
 def test_the_state_is_where_pods_reach_the_server_and_every_server_is_a_flow(tmp_path: Path) -> None:
@@ -139,7 +166,7 @@ def test_the_state_is_where_pods_reach_the_server_and_every_server_is_a_flow(tmp
     pod = in_pod(site, tmp_path / "pod")
 
     assert pod.platform.state.url.startswith("s3://team/one?endpoint=http%3A%2F%2F10.0.5.20%3A8333&")
-    assert set(pod_estate(site).endpoints) == {
+    assert set(pod_endpoints(site)) == {
         Endpoint(host="10.0.5.10", port=5432),
         Endpoint(host="10.0.5.20", port=8333),
         Endpoint(host="203.0.113.7", port=5433),
@@ -158,6 +185,6 @@ def test_the_state_is_where_pods_reach_the_server_and_every_server_is_a_flow(tmp
 )
 def test_a_state_that_no_pod_reaches_is_refused_with_what_to_do(tmp_path: Path, state: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        pod_estate(opened(tmp_path, state=state))
+        pod_endpoints(opened(tmp_path, state=state))
     assert words in refused.value.message
     assert refused.value.hint
