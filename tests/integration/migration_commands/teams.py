@@ -4,18 +4,19 @@ import secrets
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Generic
 
 from tests.conftest import Servers
 from tests.data_stores import client
-from tests.integration.migration_commands.conftest import World
+from tests.integration.migration_commands.conftest import AWorld
 
 PREFIX = "estates/one"
 
 
-class Team:
+class Team(Generic[AWorld]):
     """A bucket for the state of one estate, which several machines have."""
 
-    def __init__(self, servers: Servers, first: World) -> None:
+    def __init__(self, servers: Servers, first: AWorld) -> None:
         self.bucket = f"team-{secrets.token_hex(6)}"
         self.client = client(servers, "s3")
         self.client.create_bucket(Bucket=self.bucket)
@@ -27,9 +28,13 @@ class Team:
         platform.write_text(f"{platform.read_text()}  state: {{backend: {state}}}\n")
         self.first = first
 
-    def machine(self, folder: Path) -> World:
-        """Another one: the same estate, and nothing of what the first has done."""
+    def machine(self, folder: Path) -> AWorld:
+        """Another one: the same estate and passphrase, and nothing of what the first has done."""
         shutil.copytree(self.first.root, folder, ignore=shutil.ignore_patterns(".coopctl"))
+        passphrase = self.first.root / ".coopctl" / "passphrase"
+        if passphrase.exists():
+            (folder / ".coopctl").mkdir()
+            shutil.copy2(passphrase, folder / ".coopctl" / "passphrase")
         return replace(self.first, root=folder)
 
     def contents(self) -> dict[str, bytes]:

@@ -41,7 +41,7 @@ SELECT lo_from_bytea(0, 'large');
 
 
 @pytest.fixture
-def team(moving: World, between: Between) -> Iterator[Team]:
+def team(moving: World, between: Between) -> Iterator[Team[World]]:
     """An estate with its state in a bucket, whose servers are where pods reach them."""
     platform = moving.root / "platform.yaml"
     text = platform.read_text().replace("10.0.5.10, port: 5432", f"127.0.0.1, port: {between.source.port}")
@@ -75,7 +75,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def test_it_copies_everything_and_the_target_follows(team: Team, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_it_copies_everything_and_the_target_follows(
+    team: Team[World], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     world = team.first
     access = let_in(world)
     inside = pod(world, access, folder=tmp_path_factory.mktemp("pod"))
@@ -124,12 +126,12 @@ def test_it_copies_everything_and_the_target_follows(team: Team, tmp_path_factor
         "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
     ],
 )
-def test_its_login_changes_nothing(team: Team, statement: str) -> None:
+def test_its_login_changes_nothing(team: Team[World], statement: str) -> None:
     with as_job(team.first, let_in(team.first)) as job, pytest.raises(psycopg.errors.InsufficientPrivilege):
         job.execute(statement)
 
 
-def test_its_login_opens_no_other_database(team: Team, between: Between) -> None:
+def test_its_login_opens_no_other_database(team: Team[World], between: Between) -> None:
     access = let_in(team.first)
     between.source.execute("CREATE DATABASE others")
     between.source.execute("REVOKE CONNECT ON DATABASE others FROM PUBLIC")
@@ -141,14 +143,14 @@ def test_its_login_opens_no_other_database(team: Team, between: Between) -> None
         between.source.execute("DROP DATABASE others")
 
 
-def test_its_key_opens_no_other_bucket(team: Team) -> None:
+def test_its_key_opens_no_other_bucket(team: Team[World]) -> None:
     key = let_in(team.first).key
     assert team.first.bucket.bucket_as(key).s3.list_objects_v2(Bucket=team.first.bucket.name)["KeyCount"] == 3
     with pytest.raises(Exception, match="AccessDenied"):
         team.first.bucket.bucket_as(key).s3.list_objects_v2(Bucket=team.first.target_bucket.name)
 
 
-def test_its_password_is_good_for_a_time_which_is_renewed(team: Team) -> None:
+def test_its_password_is_good_for_a_time_which_is_renewed(team: Team[World]) -> None:
     world, site = team.first, site_of(team.first)
     access = let_in(world)
     world.on_source(f"ALTER ROLE {access.login} VALID UNTIL '2020-01-01'")
@@ -166,7 +168,9 @@ def test_its_password_is_good_for_a_time_which_is_renewed(team: Team) -> None:
     assert world.json("migrate", "status", NAME)[1]["jobLogin"] is None
 
 
-def test_what_was_given_up_is_not_begun_again_by_a_pod(team: Team, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_was_given_up_is_not_begun_again_by_a_pod(
+    team: Team[World], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     world = team.first
     inside = pod(world, let_in(world), folder=tmp_path_factory.mktemp("pod"))
     assert world.run("migrate", "abort", NAME, "--yes")[0] == 0
@@ -176,7 +180,7 @@ def test_what_was_given_up_is_not_begun_again_by_a_pod(team: Team, tmp_path_fact
         start(site, now=now, report=lambda _: None)
 
 
-def test_a_login_that_is_left_is_an_orphan(team: Team) -> None:
+def test_a_login_that_is_left_is_an_orphan(team: Team[World]) -> None:
     world = team.first
     access = let_in(world)
     with session(world.source) as source:

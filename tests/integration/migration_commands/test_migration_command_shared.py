@@ -16,14 +16,14 @@ EXPIRES_MOST_SECONDS = 150.0
 
 
 @pytest.fixture
-def team(moving: World, between: Between) -> Iterator[Team]:
+def team(moving: World, between: Between) -> Iterator[Team[World]]:
     made = Team(between.objects, moving)
     yield made
     made.remove()
 
 
 def test_another_machine_goes_on_when_the_first_was_killed_in_mid_copy(
-    team: Team, tmp_path_factory: pytest.TempPathFactory
+    team: Team[World], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     first, second = team.first, team.machine(tmp_path_factory.mktemp("second") / "estate")
     with slot_waits(first), first.start("migrate", "start", NAME) as process:
@@ -57,7 +57,7 @@ def test_another_machine_goes_on_when_the_first_was_killed_in_mid_copy(
 
 
 def test_a_rehearsal_with_its_journal_in_the_state_is_known_to_every_machine(
-    team: Team, tmp_path_factory: pytest.TempPathFactory
+    team: Team[World], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     code, found = team.first.json("migrate", "rehearse", NAME)
     assert (code, found["clean"], found["cleaned"]) == (0, True, True)
@@ -83,7 +83,7 @@ def _when_the_lease_has_ended(world: World, *arguments: str) -> tuple[int, str, 
     return found
 
 
-def _nothing_is_told(team: Team) -> None:
+def _nothing_is_told(team: Team[World]) -> None:
     """No credential is in the state."""
     world = team.first
     known = [world.environment["SOURCE_PASSWORD"], world.target.password.reveal(), world.environment["TARGET_KEY"]]

@@ -1,12 +1,13 @@
 """coopctl's own image is made of what it is locked to, and of nothing that a migration does not import."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from provisioner.catalogue.images.coopctl_image import LIBRARIES, locked_requirements
+from provisioner.catalogue.images.coopctl_image import LIBRARIES, locked_requirements, wheel_part
 from provisioner.errors import NotFound
 
 LOCK = Path(__file__).parents[3] / "requirements" / "runtime.txt"
@@ -36,6 +37,14 @@ def test_every_library_is_taken_with_its_version_and_hashes() -> None:
 def test_a_lock_without_one_of_them_is_refused() -> None:
     with pytest.raises(NotFound, match="lacks annotated-types, boto3"):
         locked_requirements("click==8.5.1 \\\n    --hash=sha256:00\n")
+
+
+def test_a_wheel_is_named_in_the_bill_of_materials_by_its_file(tmp_path: Path) -> None:
+    wheel = tmp_path / "psycopg_binary-3.3.1-cp311-cp311-manylinux2014_x86_64.whl"
+    wheel.write_bytes(b"content")
+    part = wheel_part(wheel)
+    assert (part.name, part.version, part.python) == ("psycopg-binary", "3.3.1", True)
+    assert part.sha256 == hashlib.sha256(b"content").hexdigest()
 
 
 def test_what_a_migration_imports_is_in_the_image() -> None:

@@ -66,6 +66,16 @@ def test_a_document_has_what_cyclonedx_requires(tmp_path: Path) -> None:
         assert PURL.fullmatch(component["purl"]), component["purl"]
 
 
+def test_a_python_library_and_a_program_are_named_beside_packages(tmp_path: Path) -> None:
+    library = Component(name="psycopg-binary", version="3.3.1", sha256=HASH, python=True)
+    program = Component(name="coopctl", version="1.0", sha256=HASH, kind="application")
+    made = document(kept(tmp_path, digest="sha256:" + "ef" * 32), library, program, package("libc6"))
+    urls = {component["name"]: component.get("purl") for component in made["components"]}
+    assert urls["psycopg-binary"] == "pkg:pypi/psycopg-binary@3.3.1"
+    assert urls["coopctl"] is None
+    assert read_sbom("tryton", digest=DIGEST, cache=tmp_path).components == (program, package("libc6"), library)
+
+
 def test_the_order_of_packages_changes_nothing(tmp_path: Path) -> None:
     first = document(tmp_path, package("b"), package("a"))
     assert first == document(tmp_path, package("a"), package("b"))
