@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -164,8 +165,7 @@ def test_names_are_completed_from_files(tmp_path: Path, words: str, found: list[
     for file in ("tenant_templates/own-kind/template.yaml", ".coopctl/embedded/logs/kube-scheduler.log"):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).touch()
-    for part in ("platform.yaml", "cooperatives", "members"):
-        (tmp_path / part).symlink_to(PILOT / part)
+    shutil.copytree(PILOT, tmp_path, dirs_exist_ok=True)
     typed = f"coopctl {words}".replace("ESTATE", str(tmp_path))
     run = subprocess.run(
         [sys.executable, "-c", "from cli.main import main; main()"],
