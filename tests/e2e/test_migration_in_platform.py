@@ -68,7 +68,7 @@ def _prepare(estate: RunningEstate, *, toolchain: Toolchain) -> None:
     estate.coopctl("dev", "up", "--node", "real", "--target")
     _share_the_state(estate, toolchain=toolchain)
     estate.coopctl("images", "build", "coopctl", "--push")
-    estate.coopctl("apply", COOPERATIVE, "--yes")
+    estate.coopctl("apply", COOPERATIVE, "--yes", "--no-prove")
     estate.coopctl("dev", "target", COOPERATIVE)
     details = secret(f"{COOPERATIVE}-data", SECRET_DATA_STORE_MIGRATION, estate=estate.root)
     with psycopg.connect(
