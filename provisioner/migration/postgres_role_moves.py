@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from provisioner.datastore.postgres_connection import Connection, rows, scalar
+from provisioner.datastore.postgres_roles import is_superuser
 from provisioner.naming import is_replication_name
 
 # Settings whose value is a list of names: as one literal it would be one name with commas in it (pg_dump knows them
@@ -164,8 +165,12 @@ def set_database_properties(connection: Connection, wanted: RolesToMove) -> None
 
 def drop_made_roles(connection: Connection, names: Iterable[str]) -> None:
     """Take the short-lived roles of a migration, with their rights in the connection's database."""
+    superuser = is_superuser(connection)
     for name in sorted(names):
         if scalar(connection, "SELECT true FROM pg_roles WHERE rolname = %(name)s", {"name": name}):
+            if not superuser:
+                # Who made a role has not its rights by that, and may not drop what it has been given.
+                connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
             connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
