@@ -105,16 +105,15 @@ def _share_the_state(estate: RunningEstate, *, toolchain: Toolchain) -> None:
 
 def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate: RunningEstate) -> None:
     with estate.database(DATABASE) as other, other.transaction():
-        # The slot's creation waits for it: the copy has begun, and cannot end.
+        # The slot's creation waits for it: the copy has begun, and cannot end; for a minute, then it would fail.
         other.execute("SELECT pg_current_xact_id()")
         begun = estate.document("migrate", "start", MIGRATION, "--in-platform")
         first = _until(lambda: _copying(estate), what="the copy begins")
-        again = estate.document("migrate", "start", MIGRATION, "--in-platform")
         refused = estate.attempt("migrate", "start", MIGRATION)
-        given = _given(estate)
         told = _what_the_pod_shows(estate, first)
         estate.kubectl("delete", "pod", first, "-n", SYSTEM_NAMESPACE, "--grace-period=0", "--force")
 
+    again, given = estate.document("migrate", "start", MIGRATION, "--in-platform"), _given(estate)
     _until(lambda: _complete(estate), what="the next pod completes the Job")
     status = estate.document("migrate", "status", MIGRATION)
 
