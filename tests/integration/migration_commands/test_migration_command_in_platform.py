@@ -27,7 +27,7 @@ from tests.integration.migration_commands.conftest import NAME, World
 from tests.integration.migration_commands.teams import Team
 from tests.postgres_servers import as_user
 
-pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=60)]
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=90)]
 # All that only somebody with wide rights reads.
 HIDDEN = """
 SET SESSION AUTHORIZATION {db}_owner;
@@ -38,6 +38,18 @@ ALTER TABLE secrets FORCE ROW LEVEL SECURITY;
 CREATE POLICY nobody ON secrets USING (false);
 SELECT lo_from_bytea(0, 'large');
 """
+FORBIDDEN = (
+    "INSERT INTO notes VALUES ('mine')",
+    "DELETE FROM lots",
+    "CREATE TABLE mine (id int)",
+    "CREATE SCHEMA mine",
+    "CREATE ROLE mine",
+    "ALTER ROLE CURRENT_USER SUPERUSER",
+    "CREATE PUBLICATION mine FOR ALL TABLES",
+    "SELECT pg_read_file('/etc/passwd')",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+)
 
 
 @pytest.fixture
@@ -111,24 +123,12 @@ def test_it_copies_everything_and_the_target_follows(
     assert world.json("migrate", "status", NAME)[1]["jobLogin"] is None
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "INSERT INTO notes VALUES ('mine')",
-        "DELETE FROM lots",
-        "CREATE TABLE mine (id int)",
-        "CREATE SCHEMA mine",
-        "CREATE ROLE mine",
-        "ALTER ROLE CURRENT_USER SUPERUSER",
-        "CREATE PUBLICATION mine FOR ALL TABLES",
-        "SELECT pg_read_file('/etc/passwd')",
-        "COPY (SELECT 1) TO PROGRAM 'true'",
-        "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
-    ],
-)
-def test_its_login_changes_nothing(team: Team[World], statement: str) -> None:
-    with as_job(team.first, let_in(team.first)) as job, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        job.execute(statement)
+def test_its_login_changes_nothing(team: Team[World]) -> None:
+    job = as_job(team.first, let_in(team.first))
+    for statement in FORBIDDEN:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            job.execute(statement.encode())
+    job.close()
 
 
 def test_its_login_opens_no_other_database(team: Team[World], between: Between) -> None:

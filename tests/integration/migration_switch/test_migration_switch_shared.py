@@ -10,7 +10,7 @@ from tests.conftest import Servers
 from tests.integration.migration_commands.teams import Team
 from tests.integration.migration_switch.conftest import AWAY, AWAY_OBJECTS, HOME, HOME_OBJECTS, NAME, Switching
 
-pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=120)]
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=200)]
 Machines = tuple[Switching, Switching, Switching]
 
 
