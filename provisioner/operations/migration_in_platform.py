@@ -53,7 +53,7 @@ class Begun:
 
 
 def start_in_platform(site: MigrationSite, *, now: Callable[[], datetime], report: Report) -> Begun:
-    """Start the Job, unless it works already; then what it is let in with is good for as long again.
+    """Start the Job; if it works already, what it is let in with is good for as long again.
 
     Raises UsageError for a member's slice and where pods could not reach a server, NotFound without the image or the
     namespace, and what `opened` and `make_access` raise.
