@@ -187,6 +187,12 @@ def is_member_role(role: str) -> bool:
     return _MEMBER_INFIX in role
 
 
+def becomes_member(name: str, *, role: str) -> bool:
+    """Whether ``name`` is the application's role of the cooperative to one of whose members ``role`` belongs."""
+    database, infix, _ = role.partition(_MEMBER_INFIX)
+    return bool(infix) and name == f"{database}_app"
+
+
 def member_of_schema(schema: str) -> str:
     """The id of the member whose schema has this name."""
     return schema.removeprefix(MEMBER_SCHEMA_PREFIX).replace("_", "-")
