@@ -69,7 +69,8 @@ class Database:
         except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
             raise Refused(Reason.STOPPED) from error
         except psycopg.OperationalError as error:
-            self._forget()
+            # Its server may be gone, or have moved.
+            self.close()
             raise Refused(Reason.AWAY) from error
 
     def members(self) -> tuple[Realm, ...]:
@@ -94,8 +95,8 @@ class Database:
             self._own.connection = found
         return found
 
-    def _forget(self) -> None:
-        """The next transaction begins with another connection: this one's server may be gone, or have moved."""
+    def close(self) -> None:
+        """Close this thread's connection; its next transaction begins with another one."""
         found: Connection | None = getattr(self._own, "connection", None)
         if found is not None:
             found.close()
