@@ -1,7 +1,8 @@
-"""The solution `member-files` as its pods run it, from its image's files alone; and a client of its API and pages."""
+"""The solution `member-files` as its pods run it, its image's files as its root; and a client of its API and pages."""
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import time
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from cli.wiring import image_cache
 from provisioner.catalogue.images.building import build
 from provisioner.catalogue.images.definition import read_definition
-from provisioner.catalogue.images.image_root import ImageRoot, unpack
+from provisioner.catalogue.images.image_root import unpack
 from tests.unit.plan.builders import CHARTS
 
 START_SECONDS = 60
@@ -25,14 +26,14 @@ GOOD_PASSWORD = "correct horse battery"
 BOUNDARY = "----a boundary".replace(" ", "")
 
 
-def unpacked_image(folder: Path) -> ImageRoot:
+def unpacked_image(folder: Path) -> Path:
     """The image as it is shipped, unpacked below ``folder``; `make images` may have built it."""
     image = build(read_definition(CHARTS / "member-files" / "image.yaml"), cache=image_cache(), report=print)
     blobs = image.layout / "blobs" / "sha256"
     manifest = json.loads((blobs / image.digest.removeprefix("sha256:")).read_text())
     for layer in manifest["layers"]:
         unpack(blobs / layer["digest"].removeprefix("sha256:"), into=folder)
-    return ImageRoot(root=folder)
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ class BrowserSession:
 class FilesPrograms:
     """The image's programs in a cooperative's database, reached as the pods' Secrets say."""
 
-    image: ImageRoot
+    image: Path
     application: Mapping[str, str]
     migration: Mapping[str, str]
     settings: Mapping[str, str] = field(
@@ -176,11 +177,15 @@ class FilesPrograms:
         """The server on a free port of this machine, its log in ``folder``."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        gunicorn = self.image.root / "usr" / "bin" / "gunicorn"
-        arguments = (f"--bind={address}", "--threads=4", "--worker-tmp-dir=/tmp", "member_files.server:make_server()")
-        environment = self.image.environment({**self.application, **self.settings, **settings})
+        command = self._command(
+            "/usr/bin/gunicorn",
+            f"--bind={address}",
+            "--threads=4",
+            "--worker-tmp-dir=/tmp",
+            "member_files.server:make_server()",
+        )
+        environment = _environment({**self.application, **self.settings, **settings})
         with (folder / "served.log").open("w") as log:
-            command = self.image.python(gunicorn, *arguments)
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             client = FilesClient(url=f"http://{address}")
@@ -190,10 +195,16 @@ class FilesPrograms:
             process.terminate()
             process.wait()
 
+    def _command(self, *arguments: str) -> list[str]:
+        """Python as in the pod, where nothing of this machine is."""
+        # Root changes the root of its children; others may where user namespaces are allowed.
+        identity = [] if os.geteuid() == 0 else ["--map-root-user"]
+        return ["unshare", *identity, f"--root={self.image}", "/usr/bin/python3.11", *arguments]
+
     def _run(self, module: str, variables: Mapping[str, str]) -> str:
         done = subprocess.run(
-            self.image.python("-m", module),
-            env=self.image.environment(variables),
+            self._command("-m", module),
+            env=_environment(variables),
             capture_output=True,
             text=True,
             timeout=PROGRAM_SECONDS,
@@ -201,6 +212,10 @@ class FilesPrograms:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    return {"HOME": "/tmp", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
 
 def document_path(number: int) -> str:

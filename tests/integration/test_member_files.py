@@ -1,6 +1,7 @@
 """`member-files` on a real PostgreSQL, by its image's own programs: what a member sees, and what keeps others out."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -29,7 +30,18 @@ from tests.member_files import (
     unpacked_image,
 )
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=90)]
+CA_FILE = "etc/server-ca.pem"
+# What libpq calls in a connection string what it reads from these variables.
+KEYWORDS = {
+    "PGHOST": "host",
+    "PGPORT": "port",
+    "PGUSER": "user",
+    "PGPASSWORD": "password",
+    "PGDATABASE": "dbname",
+    "PGSSLMODE": "sslmode",
+    "PGSSLROOTCERT": "sslrootcert",
+}
 RELEASE = "member-files-migration-1-0-0-test"
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 
@@ -72,22 +84,20 @@ def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     tenant, admin = new_tenant("files"), postgres_of(servers)
     passwords = make_data_store(admin, tenant)
     admin.ensure_members(tenant.members("m-1", "m-2"), mark=tenant.mark)
+    image = unpacked_image(tmp_path_factory.mktemp("image"))
+    shutil.copy(servers.postgres_ca, image / CA_FILE)
+    application, migration = (
+        _variables(servers, tenant, kind, passwords[kind]) for kind in (RoleKind.APPLICATION, RoleKind.MIGRATION)
+    )
     programs = FilesPrograms(
-        image=unpacked_image(tmp_path_factory.mktemp("image")),
-        application=_variables(servers, tenant, RoleKind.APPLICATION, passwords[RoleKind.APPLICATION]),
-        migration=_variables(servers, tenant, RoleKind.MIGRATION, passwords[RoleKind.MIGRATION])
-        | {"PGOPTIONS": f"-c role={tenant.names.owner_role}"},
+        image=image,
+        application=application,
+        migration=migration | {"PGOPTIONS": f"-c role={tenant.names.owner_role}"},
     )
     assert "members with a place: 2" in programs.migrate(RELEASE)
     assert programs.wait(RELEASE) == ""
-    conninfo = psycopg.conninfo.make_conninfo(
-        **{
-            name.removeprefix("PG").lower(): value
-            for name, value in programs.application.items()
-            if name != "PGDATABASE"
-        },
-        dbname=tenant.names.database,
-    )
+    here = {**application, "PGSSLROOTCERT": str(servers.postgres_ca)}
+    conninfo = " ".join(f"{keyword}={here[variable]}" for variable, keyword in KEYWORDS.items())
     with programs.serving(tmp_path_factory.mktemp("server")) as client:
         first = derived_password(passwords[RoleKind.MIGRATION], user=OFFICE).reveal()
         office = client.settled(OFFICE, first)
@@ -111,7 +121,7 @@ def _variables(servers: Servers, tenant: Tenant, kind: RoleKind, password: Secre
         "PGPASSWORD": password.reveal(),
         "PGDATABASE": tenant.names.database,
         "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": str(servers.postgres_ca),
+        "PGSSLROOTCERT": f"/{CA_FILE}",
     }
 
 

@@ -8,15 +8,18 @@ the cooperative has one key for its whole bucket.
 
 import ctypes.util
 
+# What psycopg looks for, as the system's loader knows it: an image without a shell has none of the programs by which
+# Python finds a library.
+_LIBRARIES = {"c": "libc.so.6", "pq": "libpq.so.5"}
+_FIND = ctypes.util.find_library
+
 
 def _find_library(name: str) -> str | None:
-    """What psycopg looks for: an image without a shell has none of the programs by which Python finds a library."""
-    return "libpq.so.5" if name == "pq" else _FIND(name)
+    return _LIBRARIES.get(name) or _FIND(name)
 
 
-_FIND = ctypes.util.find_library
 ctypes.util.find_library = _find_library
 try:
-    import psycopg  # noqa: F401 - loads the library, which the system's loader knows by that name
+    import psycopg  # noqa: F401 - loads the libraries
 finally:
     ctypes.util.find_library = _FIND
