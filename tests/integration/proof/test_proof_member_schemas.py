@@ -24,7 +24,9 @@ from tests.proof_mutations import planned, proved_terms
 
 pytestmark = pytest.mark.servers
 NAME = "laboratories"
-PASSWORDS = {kind: Secret(f"password of {kind}") for kind in RoleKind if kind is not RoleKind.OWNER}
+PASSWORDS: dict[RoleKind, Secret] = {
+    kind: Secret(f"password of {kind}") for kind in RoleKind if kind is not RoleKind.OWNER
+}
 
 
 @dataclass(frozen=True, kw_only=True)
