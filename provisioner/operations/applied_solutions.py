@@ -179,8 +179,9 @@ def _chart(entry: Mapping[str, Any], *, folder: Path) -> SolutionChart:
 
 
 def _packed(chart: Path) -> bytes:
-    """The files of ``chart`` as one record."""
-    files = {path.relative_to(chart).as_posix(): path for path in sorted(chart.rglob("*")) if path.is_file()}
+    """The files of ``chart`` as one record, but for what an interpreter keeps beside the programs of an image."""
+    every = (path for path in sorted(chart.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    files = {path.relative_to(chart).as_posix(): path for path in every}
     packed = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
     return json.dumps(packed, indent=1, sort_keys=True).encode()
 
