@@ -18,7 +18,7 @@ from provisioner.errors import NotFound, UsageError
 from provisioner.migration.journal import journal_file
 from provisioner.migration.objects_bucket import Bucket, open_bucket
 from provisioner.migration.postgres_sides import Side, side_from_dsn, side_of_access
-from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names, tenant_names
+from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names
 
 VERIFYING = frozenset({"verify-ca", "verify-full"})
 
@@ -118,7 +118,7 @@ def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str])
     """
     platform = load_platform(estate)
     [migration] = load_migrations(estate, platform=platform, cooperatives=(), only=name)
-    tenant = tenant_names(CooperativeName(migration.cooperative), cluster=platform.cluster.id)
+    tenant = platform.names_of(CooperativeName(migration.cooperative))
     alone = _target(estate, migration, environment=environment)
     access = postgres_access(platform.postgres)
     return MigrationSite(
