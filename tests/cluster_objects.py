@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -61,8 +61,11 @@ def merged(found: Any, patch: Any) -> Any:
     return {key: value for key, value in kept.items() if value is not None}
 
 
+ACluster = TypeVar("ACluster", bound=ClusterObjects)
+
+
 @contextmanager
-def serving(cluster: ClusterObjects) -> Iterator[ClusterObjects]:
+def serving(cluster: ACluster) -> Iterator[ACluster]:
     """Serve it on a free port of loopback while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,7 +82,7 @@ def serving(cluster: ClusterObjects) -> Iterator[ClusterObjects]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PATCH = do_DELETE = _do  # noqa: N815 - names of the standard library
+        do_GET = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815 - names of the standard library
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
             """Nothing is written to stderr."""
