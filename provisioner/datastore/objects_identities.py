@@ -49,7 +49,7 @@ def ensure_identity(clients: Clients, wanted: ObjectsIdentity, *, mark: Mark, ke
     if found is not None or not _is_powerless(clients, name):
         require_own(found, own=mark, what=f"the S3 identity {name}")
     if found != mark:
-        clients.iam.tag_user(UserName=name, Tags=[{"Key": k, "Value": v} for k, v in to_tags(mark).items()])
+        mark_identity(clients, name, mark=mark)
     _ensure_rights(clients, wanted)
     return _ensure_key(clients, name, key=key)
 
@@ -65,6 +65,21 @@ def drop_identity(clients: Clients, name: str, *, mark: Mark) -> Fate:
     _leave_foreign(clients, name)
     unless(ABSENT, clients.iam.delete_user, UserName=name)
     return Fate.DROPPED
+
+
+def has_identity(clients: Clients, name: str) -> bool:
+    """Whether there is one of this name."""
+    return _exists(clients, name)
+
+
+def read_identity_mark(clients: Clients, name: str) -> Mark | None:
+    """The mark of the identity, which is there."""
+    return _mark(clients, name)
+
+
+def mark_identity(clients: Clients, name: str, *, mark: Mark) -> None:
+    """Write the mark of the identity, which is there."""
+    clients.iam.tag_user(UserName=name, Tags=[{"Key": k, "Value": v} for k, v in to_tags(mark).items()])
 
 
 def may_replace_key(iam: "IAMClient", name: str) -> bool:
