@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from provisioner.cluster.readiness import ADMISSION, REVIEWS
+
 MERGE = "application/merge-patch+json"
 
 
@@ -51,6 +53,53 @@ class ClusterObjects:
         if method == "DELETE":
             del self.objects[path]
         return 200, found
+
+
+OFFERED: dict[str, dict[str, Any]] = {
+    "/version": {"major": "1", "minor": "31+"},
+    ADMISSION: {"resources": [{"name": "validatingadmissionpolicies"}]},
+    "/apis/storage.k8s.io/v1/storageclasses": {
+        "items": [
+            {
+                "metadata": {
+                    "name": "standard",
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                }
+            },
+            {"metadata": {"name": "fast"}},
+        ]
+    },
+    "/apis/scheduling.k8s.io/v1/priorityclasses": {"items": [{"metadata": {"name": "usual"}, "globalDefault": True}]},
+    "/apis/networking.k8s.io/v1/ingressclasses": {"items": [{"metadata": {"name": "nginx"}}]},
+    "/apis/networking.k8s.io/v1/servicecidrs": {"items": [{"spec": {"cidrs": ["10.96.0.0/12"]}}]},
+    "/api/v1/nodes": {
+        "items": [
+            {
+                "spec": {"podCIDRs": ["10.244.0.0/24"]},
+                "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.4"}, {"type": "Hostname"}]},
+            }
+        ]
+    },
+}
+
+
+@dataclass
+class ReadyCluster(ClusterObjects):
+    """An API server that answers what is asked before solutions come."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(OFFERED))
+    denied: frozenset[tuple[str, str]] = frozenset()
+    namespace_answer: tuple[int, dict[str, Any]] = (422, {"message": "metadata.labels: Invalid value: 'none-such'"})
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: bytes, *, content_type: str) -> tuple[int, dict[str, Any]]:
+        self.asked.append((method, path))
+        if path == REVIEWS:
+            wanted = json.loads(body)["spec"]["resourceAttributes"]
+            return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in self.denied}}
+        if method == "POST" and path == "/api/v1/namespaces":
+            return self.namespace_answer
+        return super().answer(method, path, body, content_type=content_type)
 
 
 def merged(found: Any, patch: Any) -> Any:

@@ -1,5 +1,6 @@
 """What goes into the folder: texts that are made, and what the platform's estate has of this one cooperative."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_exceptions
 from provisioner.descriptor.policy_exception import KnownRules
 from provisioner.descriptor.writing import quoted
-from provisioner.errors import UsageError
 from provisioner.operations.own_estate.deciding import OBJECTS_CREDENTIALS, POSTGRES_PASSWORD, OwnPlatform
 
 TEXTS = ("README.md", "README.ko.md", "platform.yaml")
@@ -53,10 +53,7 @@ def made_texts(own: OwnPlatform, *, cooperative: Cooperative, migration: str, re
 
 
 def taken_along(estate: Estate, cooperative: Cooperative, *, offer: Offer) -> dict[Path, bytes]:
-    """The descriptor with its members, exceptions, and the template and charts that are the estate's own, as they are.
-
-    Raises UsageError for members that lie outside the estate.
-    """
+    """The descriptor, its members and exceptions, and its template and charts where they are the estate's own."""
     name = str(cooperative.name)
     descriptor = estate.cooperatives / f"{name}.yaml"
     exceptions = load_exceptions(estate, rules=offer.rules, names=(name,))
@@ -103,12 +100,8 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _within(file: Path, *, estate: Estate) -> Path:
-    try:
-        return file.resolve().relative_to(estate.root.resolve())
-    except ValueError as error:
-        raise UsageError(
-            f"{file} lies outside the estate", hint="move it into the estate's folder; a descriptor goes as it is"
-        ) from error
+    """Where it is in the estate; a descriptor names no members outside, which loading refuses."""
+    return Path(os.path.normpath(file)).relative_to(estate.root)
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -1,21 +1,20 @@
 """What a preflight says of the cluster that the solutions are to follow to."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner.cluster.readiness import ADMISSION, REVIEWS, WRITTEN, ClusterFacts, Right
+from provisioner.cluster.readiness import ADMISSION, WRITTEN, ClusterFacts, Right
 from provisioner.descriptor.migration import ClusterTarget
 from provisioner.errors import NotPermitted, Severity
 from provisioner.operations.cluster_checks import judge_cluster, look_at_cluster
 from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.platform import platform_plan
 from provisioner.plan.resources import KubernetesObject
-from tests.cluster_objects import ClusterObjects, serving
+from tests.cluster_objects import ReadyCluster, serving
 from tests.unit.plan import builders
 
 READY = ClusterFacts(
@@ -30,55 +29,11 @@ READY = ClusterFacts(
     networks=("10.96.0.0/12",),
     lacking=(),
 )
-LISTS: dict[str, dict[str, Any]] = {
-    "/version": {"major": "1", "minor": "31+"},
-    ADMISSION: {"resources": [{"name": "validatingadmissionpolicies"}]},
-    "/apis/storage.k8s.io/v1/storageclasses": {
-        "items": [
-            {
-                "metadata": {
-                    "name": "standard",
-                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-                }
-            },
-            {"metadata": {"name": "fast"}},
-        ]
-    },
-    "/apis/scheduling.k8s.io/v1/priorityclasses": {"items": [{"metadata": {"name": "usual"}, "globalDefault": True}]},
-    "/apis/networking.k8s.io/v1/ingressclasses": {"items": [{"metadata": {"name": "nginx"}}]},
-    "/apis/networking.k8s.io/v1/servicecidrs": {"items": [{"spec": {"cidrs": ["10.96.0.0/12"]}}]},
-    "/api/v1/nodes": {
-        "items": [
-            {
-                "spec": {"podCIDRs": ["10.244.0.0/24"]},
-                "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.4"}, {"type": "Hostname"}]},
-            }
-        ]
-    },
-}
-
-
-@dataclass
-class Cluster(ClusterObjects):
-    """An API server that answers what is asked before solutions come."""
-
-    denied: frozenset[tuple[str, str]] = frozenset()
-    namespace_answer: tuple[int, dict[str, Any]] = (422, {"message": "metadata.labels: Invalid value: 'none-such'"})
-    asked: list[tuple[str, str]] = field(default_factory=list)
-
-    def answer(self, method: str, path: str, body: bytes, *, content_type: str) -> tuple[int, dict[str, Any]]:
-        self.asked.append((method, path))
-        if path == REVIEWS:
-            wanted = json.loads(body)["spec"]["resourceAttributes"]
-            return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in self.denied}}
-        if method == "POST" and path == "/api/v1/namespaces":
-            return self.namespace_answer
-        return super().answer(method, path, body, content_type=content_type)
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with serving(Cluster(objects=dict(LISTS))) as made:
+def cluster(tmp_path: Path) -> Iterator[ReadyCluster]:
+    with serving(ReadyCluster()) as made:
         made.kubeconfig(tmp_path / "kubeconfig")
         yield made
 
@@ -87,7 +42,7 @@ def look(folder: Path) -> ClusterFacts:
     return look_at_cluster(ClusterTarget(kubeconfig=folder / "kubeconfig"))
 
 
-def test_a_cluster_says_what_it_offers(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_cluster_says_what_it_offers(cluster: ReadyCluster, tmp_path: Path) -> None:
     found = look(tmp_path)
     assert found == replace(
         READY,
@@ -98,7 +53,7 @@ def test_a_cluster_says_what_it_offers(cluster: Cluster, tmp_path: Path) -> None
     assert list(judge_cluster(found)) == []
 
 
-def test_what_is_missing_is_named_with_its_remedy(cluster: Cluster, tmp_path: Path) -> None:
+def test_what_is_missing_is_named_with_its_remedy(cluster: ReadyCluster, tmp_path: Path) -> None:
     cluster.objects["/version"] = {"major": "1", "minor": "29"}
     for path in (ADMISSION, "/api/v1/nodes", "/apis/networking.k8s.io/v1/servicecidrs"):
         del cluster.objects[path]
@@ -116,7 +71,7 @@ def test_what_is_missing_is_named_with_its_remedy(cluster: Cluster, tmp_path: Pa
     assert "--clusterrole=cluster-admin" in said
 
 
-def test_what_nobody_can_see_is_a_warning(cluster: Cluster, tmp_path: Path) -> None:
+def test_what_nobody_can_see_is_a_warning(cluster: ReadyCluster, tmp_path: Path) -> None:
     cluster.namespace_answer = (403, {"message": "namespaces is forbidden"})
     [problem] = judge_cluster(look(tmp_path))
     assert (problem.severity, "cannot be seen" in problem.what) == (Severity.WARNING, True)
@@ -128,7 +83,7 @@ def test_many_missing_rights_are_counted() -> None:
     assert problem.what.endswith("create kind5 and 3 more at https://k8s.rice.kr")
 
 
-def test_a_user_who_may_not_look_is_told(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_user_who_may_not_look_is_told(cluster: ReadyCluster, tmp_path: Path) -> None:
     def forbid(method: str, path: str, body: bytes, *, content_type: str) -> tuple[int, dict[str, Any]]:
         return 403, {"message": f"{method} {path} {content_type} {len(body)} is forbidden"}
 
