@@ -4,13 +4,16 @@ Pods are not asked to run there: what enforces network policies, and whether nod
 (`coopctl prove`) after the first apply.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from provisioner.cluster.api import ApiServer
 from provisioner.cluster.readiness import ClusterFacts, Right, read_facts
-from provisioner.descriptor.migration import ClusterTarget, DataStoreMigration
+from provisioner.datastore.objects import ObjectsAccess
+from provisioner.datastore.objects_clients import open_clients
+from provisioner.descriptor.migration import ClusterTarget
 from provisioner.errors import CoopctlError, Severity
 from provisioner.migration.postgres_preflight_checks import Problem
+from provisioner.operations.migration_site import MigrationSite, TargetSite
 
 # ValidatingAdmissionPolicy is generally available from here on (Kubernetes documentation, "Feature Gates").
 OLDEST = (1, 30)
@@ -18,11 +21,12 @@ SHOWN = 6
 _HINT = "see that it runs and lets this machine in; its address stands in the kubeconfig"
 
 
-def cluster_problems(migration: DataStoreMigration) -> Iterator[Problem]:
-    """What stands in the way at the cluster of ``migration``; nothing if it names none."""
-    cluster = migration.target.cluster
+def cluster_problems(site: MigrationSite | TargetSite) -> Iterator[Problem]:
+    """What stands in the way of solutions that are to follow their data store; nothing if no cluster is named."""
+    cluster = site.migration.target.cluster
     if cluster is None:
         return
+    yield from _identities(site.target_bucket.access, environment=site.environment)
     try:
         facts = look_at_cluster(cluster)
     except CoopctlError as error:
@@ -51,6 +55,18 @@ def judge_cluster(facts: ClusterFacts) -> Iterator[Problem]:
             consequence="`coopctl platform apply` or `coopctl apply` would stop in the middle",
             remedy="kubectl create clusterrolebinding coopctl --clusterrole=cluster-admin --user=the user of the"
             " kubeconfig",
+        )
+
+
+def _identities(access: ObjectsAccess, *, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Whether an estate of its own could manage buckets and identities with the document's access key."""
+    try:
+        open_clients(access, environment=environment)
+    except CoopctlError as error:
+        yield _warning(
+            f"the access key manages no identities at {access.iam_url}: {error.message}",
+            consequence="`migrate estate` cannot hand the bucket and its identity over",
+            remedy="name the access key of the S3 server's administrator, and an IAM API (`iamUrl`), by then",
         )
 
 

@@ -74,6 +74,7 @@ class TargetSite:
     files: MigrationFiles
     target: Side
     target_bucket: Bucket
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,4 +188,5 @@ def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mappi
         target_bucket=open_bucket(
             objects.bucket, access, environment=environment, what="the access key of the target's bucket"
         ),
+        environment=environment,
     )

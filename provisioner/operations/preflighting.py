@@ -87,7 +87,7 @@ def preflight_target(site: TargetSite, *, now: Callable[[], datetime], say: Say)
     with reaching_target():
         found = list(map(as_problem, target_findings(site.target_bucket, versions=True)))
         found += _empty(_survey_target(site.target_bucket, tried=found))
-    problems = errors_first((*alone_problems(facts), *found, *cluster_problems(site.migration)))
+    problems = errors_first((*alone_problems(facts), *found, *cluster_problems(site)))
     return PreflightReport(
         migration=site.migration.name, at=now(), target_version=facts.server.version, problems=problems
     )
@@ -117,7 +117,7 @@ def look(site: MigrationSite, *, say: Say) -> tuple[Survey, Judged]:
         target_bucket=target_bucket,
         unreachable=unreachable,
     )
-    further = (*tried, *_tools(site, source, target), *cluster_problems(site.migration), *_of_names(site))
+    further = (*tried, *_tools(site, source, target), *cluster_problems(site), *_of_names(site))
     return survey, judge(survey, wanted=wanted, further=further)
 
 

@@ -17,7 +17,7 @@ from tests.integration.migration_switch.conftest import NAME, Switching
 from tests.unit.descriptor.worlds import COOPERATIVE
 from tests.unit.plan import builders
 
-pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=90)]
+pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=150)]
 HANDING = "provisioner.operations.own_estate.handing"
 CLUSTER = "    cluster: {kubeconfig: {file: theirs}}\n  cutover:"
 REGISTRY = ("--registry", "registry.rice.kr", "--yes")
