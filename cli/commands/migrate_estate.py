@@ -1,4 +1,7 @@
-"""`coopctl migrate estate`: the estate that a cooperative takes with it to a cluster of its own."""
+"""`coopctl migrate estate`: the estate that a cooperative takes with it to a cluster of its own.
+
+The command is longer than others by the names of its options alone.
+"""
 
 from pathlib import Path
 

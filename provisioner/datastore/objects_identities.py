@@ -5,7 +5,7 @@ do nothing; a kill after it leaves a key that nobody knows, and the next create 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -14,8 +14,8 @@ from botocore.parsers import ResponseParserError
 
 from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.marks import Fate, Mark, from_tags, require_own, to_tags
-from provisioner.datastore.objects import IdentityState
-from provisioner.datastore.objects_clients import ABSENT, Clients, code_of, unless
+from provisioner.datastore.objects import IdentityState, ObjectsAccess
+from provisioner.datastore.objects_clients import ABSENT, Clients, code_of, open_clients, translating, unless
 from provisioner.datastore.objects_policies import Policy, identity_policy, same_policy
 from provisioner.plan.resources import ObjectsIdentity
 
@@ -65,6 +65,14 @@ def drop_identity(clients: Clients, name: str, *, mark: Mark) -> Fate:
     _leave_foreign(clients, name)
     unless(ABSENT, clients.iam.delete_user, UserName=name)
     return Fate.DROPPED
+
+
+def require_manager(access: ObjectsAccess, *, environment: Mapping[str, str]) -> None:
+    """Raise NotPermitted, or whatever stands in the way, unless the access key manages identities."""
+    clients = open_clients(access, environment=environment)
+    with translating(access):
+        # Nobody else may see all of them.
+        clients.iam.list_users(MaxItems=1)
 
 
 def has_identity(clients: Clients, name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from provisioner.cluster.api import ApiServer
 from provisioner.cluster.readiness import ClusterFacts, Right, read_facts
 from provisioner.datastore.objects import ObjectsAccess
-from provisioner.datastore.objects_clients import open_clients
+from provisioner.datastore.objects_identities import require_manager
 from provisioner.descriptor.migration import ClusterTarget
 from provisioner.errors import CoopctlError, Severity
 from provisioner.migration.postgres_preflight_checks import Problem
@@ -61,7 +61,7 @@ def judge_cluster(facts: ClusterFacts) -> Iterator[Problem]:
 def _identities(access: ObjectsAccess, *, environment: Mapping[str, str]) -> Iterator[Problem]:
     """Whether an estate of its own could manage buckets and identities with the document's access key."""
     try:
-        open_clients(access, environment=environment)
+        require_manager(access, environment=environment)
     except CoopctlError as error:
         yield _warning(
             f"the access key manages no identities at {access.iam_url}: {error.message}",

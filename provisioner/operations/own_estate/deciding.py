@@ -1,7 +1,7 @@
 """Pure: what platform.yaml of the cooperative's own estate says, from the migration, the cluster and the options."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +18,6 @@ from provisioner.plan.store_place import StorePlace
 
 POSTGRES_PASSWORD = "secrets/postgres-password"  # noqa: S105 - a file's name
 OBJECTS_CREDENTIALS = "secrets/s3-admin"
-DNS_NAMESPACE, DNS_LABELS = "kube-system", {"k8s-app": "kube-dns"}
 _KNOWN_MODES = frozenset(map(str, SslMode))
 
 
@@ -36,7 +35,7 @@ class OwnEstateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPlatform:
-    """All that platform.yaml says; ``place`` is where pods reach the servers."""
+    """All that platform.yaml says; ``place`` is where pods reach the servers, ``options`` leave nothing open."""
 
     name: str
     display_name: str
@@ -54,14 +53,7 @@ class OwnPlatform:
     objects_ca: Path | None
     bucket_prefix: str
     place: StorePlace
-    registry: str
-    ingress_class: str
-    ingress_namespace: str
-    ingress_addresses: tuple[str, ...]
-    dns_addresses: tuple[str, ...]
-    dns_namespace: str
-    dns_labels: dict[str, str]
-    storage_classes: tuple[str, ...]
+    options: OwnEstateOptions
     priority_classes: tuple[str, ...]
     domain_suffix: str
 
@@ -98,16 +90,22 @@ def decide(
         objects_ca=objects.ca_file,
         bucket_prefix=platform.objects.bucket_prefix or str(platform.cluster.id),
         place=place,
-        registry=_registry(options.registry),
-        ingress_class=options.ingress_class or _only(facts.ingress_classes),
-        ingress_namespace="" if options.ingress_addresses else options.ingress_namespace,
-        ingress_addresses=options.ingress_addresses,
-        dns_addresses=options.dns_addresses,
-        dns_namespace="" if options.dns_addresses else DNS_NAMESPACE,
-        dns_labels={} if options.dns_addresses else DNS_LABELS,
-        storage_classes=options.storage_classes or _storage(facts),
+        options=_settled(options, facts=facts),
         priority_classes=facts.default_priorities,
         domain_suffix=_suffix(cooperative, platform=platform),
+    )
+
+
+def _settled(options: OwnEstateOptions, *, facts: ClusterFacts) -> OwnEstateOptions:
+    """The options, with what the cluster offers in the place of what was not said."""
+    if not is_registry(options.registry):
+        raise UsageError(
+            f"{options.registry!r} is not a registry", hint="such as registry.example.kr:5000/path, no scheme"
+        )
+    return replace(
+        options,
+        ingress_class=options.ingress_class or _only(facts.ingress_classes),
+        storage_classes=options.storage_classes or _storage(facts),
     )
 
 
@@ -117,12 +115,6 @@ def _sslmode(parameters: dict[str, str], *, encrypted: bool) -> str:
     if given in _KNOWN_MODES:
         return given
     return str(SslMode.REQUIRE if encrypted else SslMode.DISABLE)
-
-
-def _registry(given: str) -> str:
-    if not is_registry(given):
-        raise UsageError(f"{given!r} is not a registry", hint="such as registry.example.kr:5000/path, no scheme")
-    return given
 
 
 def _only(classes: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ Cut off anywhere, the same command goes on. What runs on the platform goes on, t
 the roles new passwords.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +49,7 @@ from provisioner.operations.own_estate.contents import (
 )
 from provisioner.operations.own_estate.deciding import OwnEstateOptions, OwnPlatform, decide
 from provisioner.operations.own_estate.folder import require_free, write_estate
-from provisioner.operations.recording import open_history, recorded_in
+from provisioner.operations.recording import Recorded, open_history, recorded_in
 from provisioner.operations.validating import validate
 from provisioner.plan.cooperative import cooperative_plan
 
@@ -111,16 +112,7 @@ def hand_over(
     cluster = require_ready(site, folder)
     own, cooperative = _decided(site, cluster, options=options, offer=offer)
     estate = Estate(root=folder.resolve())
-    with (
-        writing_journal(site, now=now) as written,
-        leased(lease_folder(site), stack=site.tenant.stack, say=lambda text: report(Told(text=text))),
-        recorded_in(
-            open_history(site.estate, platform=site.platform),
-            site.tenant.stack,
-            estate=site.estate.root,
-            action=Action.HANDOVER,
-        ) as outcome,
-    ):
+    with _alone(site, now=now, report=report) as (written, outcome):
         written.begin(RunKind.HANDOVER, fingerprint="", content={FOLDER: str(estate.root)})
         with recorded_step(written, Phase.HANDOVER, WRITE, report=report) as result:
             files = _written(site, own, cooperative, estate=estate, offer=offer)
@@ -137,6 +129,22 @@ def hand_over(
         cluster=own.cluster_id,
         files=files,
     )
+
+
+@contextmanager
+def _alone(site: MigrationSite, *, now: Callable[[], datetime], report: Report) -> Iterator[tuple[Journal, Recorded]]:
+    """The migration's journal and the audit trail, while nobody else works on the migration or on the stack."""
+    with (
+        writing_journal(site, now=now) as written,
+        leased(lease_folder(site), stack=site.tenant.stack, say=lambda text: report(Told(text=text))),
+        recorded_in(
+            open_history(site.estate, platform=site.platform),
+            site.tenant.stack,
+            estate=site.estate.root,
+            action=Action.HANDOVER,
+        ) as outcome,
+    ):
+        yield written, outcome
 
 
 def _begun_in(site: MigrationSite) -> Path | None:
