@@ -1,4 +1,4 @@
-"""Completion of names from local files: no server is asked, no document is parsed; and the shells' scripts."""
+"""Completion of names from local files, no server is asked; and the shells' scripts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,16 @@ def cooperatives(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 def migrations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """Names of the estate's migrations that begin with what was typed."""
     return _documents(ctx, incomplete, folder=lambda estate: estate.migrations)
+
+
+def members(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """Ids of the members of the cooperative that stands before, which begin with what was typed."""
+    from provisioner.descriptor.member_list import read_member_list
+
+    cooperative = str(ctx.params.get("name"))
+    return _named(
+        ctx, incomplete, names=lambda estate: [one.id for one in read_member_list(estate, cooperative).members]
+    )
 
 
 def templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001

@@ -77,6 +77,11 @@ def name(function: F) -> F:
     return click.argument("name", shell_complete=completion.cooperatives)(function)
 
 
+def member_id(function: F) -> F:
+    """ID: one member of the cooperative NAME, completed from its list."""
+    return click.argument("member_id", metavar="ID", shell_complete=completion.members)(function)
+
+
 def names(function: F) -> F:
     """NAMES, -l/--selector and --all: which cooperatives a command works on."""
     function = click.option("--all", "everyone", is_flag=True, help="Every cooperative of the estate.")(function)

@@ -41,7 +41,7 @@ def list_members(*, name: str, estate_path: Path | None, output: str) -> None:
 
 @member.command(epilog="Example: coopctl member show rice-processing m-0007")
 @options.name
-@click.argument("member_id", metavar="ID")
+@options.member_id
 @options.estate
 @options.output
 def show(*, name: str, member_id: str, estate_path: Path | None, output: str) -> None:
@@ -101,7 +101,7 @@ def add(
 
 @member.command(epilog="Example: coopctl member remove rice-processing m-0007")
 @options.name
-@click.argument("member_id", metavar="ID")
+@options.member_id
 @options.yes
 @options.estate
 @options.output

@@ -1,7 +1,7 @@
 """How it looks what a migration finds, plans and does."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -308,11 +308,15 @@ def _verification_lines(found: Verification) -> Iterator[str]:
         definitions = found.postgres.catalogue_entries
         yield f"compared {len(found.postgres.tables)} tables with {rows} rows, {definitions} definitions"
     yield f"compared {found.objects.keys} objects with {found.objects.versions} versions"
-    yield from (f"    {one}" for one in found.differences[:SHOWN_DIFFERENCES])
-    if (more := len(found.differences) - SHOWN_DIFFERENCES) > 0:
+    yield from difference_lines(found.migration, found.differences, none="both sides hold the same")
+
+
+def difference_lines(migration: str, differences: Sequence[object], *, none: str) -> Iterator[str]:
+    """The first ``differences``, and the verdict on ``migration``, which says ``none`` where there are none."""
+    yield from (f"    {one}" for one in differences[:SHOWN_DIFFERENCES])
+    if (more := len(differences) - SHOWN_DIFFERENCES) > 0:
         yield f"    and {more} more"
-    count = len(found.differences)
-    yield f"{found.migration}: {f'{count} differences' if count else 'both sides hold the same'}"
+    yield f"{migration}: {f'{len(differences)} differences' if differences else none}"
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cli.views import human, json
-from cli.views.migrate import SHOWN_DIFFERENCES, documents, problem_lines
+from cli.views.migrate import difference_lines, documents, problem_lines
 from provisioner.migration.objects_report import as_document as objects_document
 from provisioner.migration.slice_objects import Share
 from provisioner.migration.slice_planning import as_slice_document
@@ -172,8 +172,6 @@ def _verification_lines(found: SliceVerification) -> Iterator[str]:
     yield f"compared {found.objects.keys} objects with {found.objects.versions} versions"
     leaks = sum(one.rows for one in rows.leaks)
     yield f"leak test: {f'{leaks} rows are not of the slice' if rows.leaks else 'no row of anybody else'}"
-    yield from (f"    {one}" for one in found.differences[:SHOWN_DIFFERENCES])
-    if (more := len(found.differences) - SHOWN_DIFFERENCES) > 0:
-        yield f"    and {more} more"
-    count = len(found.differences)
-    yield f"{found.migration}: {f'{count} differences' if count else f'the target holds the slice of {found.member}'}"
+    yield from difference_lines(
+        found.migration, found.differences, none=f"the target holds the slice of {found.member}"
+    )

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -155,14 +156,16 @@ def test_completion_prints_the_shells_script(shell: str, mark: str, capsys: pyte
         ("dev logs --estate ESTATE kube-s", ["plain,kube-scheduler"]),
         ("images build --estate ESTATE port", ["plain,portal"]),
         ("catalogue mirror --estate ESTATE prob", ["plain,probe"]),
+        ("member show --estate ESTATE plastics m-001", ["plain,m-001"]),
+        ("member remove --estate ESTATE plastics m-001", ["plain,m-001"]),
+        ("member show --estate ESTATE nobody m-001", []),
     ],
 )
 def test_names_are_completed_from_files(tmp_path: Path, words: str, found: list[str]) -> None:
     for file in ("tenant_templates/own-kind/template.yaml", ".coopctl/embedded/logs/kube-scheduler.log"):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).touch()
-    for part in ("platform.yaml", "cooperatives"):
-        (tmp_path / part).symlink_to(PILOT / part)
+    shutil.copytree(PILOT, tmp_path, dirs_exist_ok=True)
     typed = f"coopctl {words}".replace("ESTATE", str(tmp_path))
     run = subprocess.run(
         [sys.executable, "-c", "from cli.main import main; main()"],
