@@ -34,8 +34,6 @@ class StoreRecord:
     """What is known of a data store since ``since``: which migration moved it, and whether it lives at ``place``.
 
     ``moving``: it is between two places. ``final``: the way back was given up.
-    ``handed_over`` is the id of the cluster of its own estate, if one has taken it over: nothing of it is changed from
-    here any more.
     """
 
     migration: str
@@ -44,7 +42,6 @@ class StoreRecord:
     moving: bool
     since: datetime
     final: bool = False
-    handed_over: str = ""
 
     def __str__(self) -> str:
         where = f"PostgreSQL {_shown(self.place.postgres)}, objects {_shown(self.place.objects)}"
@@ -53,7 +50,8 @@ class StoreRecord:
         if not self.moved:
             return f"on the platform, back from the migration {self.migration}"
         back = (", erased on the platform" if self.place.erased else "") if self.final else ", with a way back"
-        over = f", handed over to the estate of the cluster {self.handed_over}" if self.handed_over else ""
+        own = self.place.handed_over
+        over = f", handed over to the estate of the cluster {own}" if own else ""
         return f"moved by {self.migration}: {where}{back}{over}"
 
 
@@ -89,7 +87,7 @@ def target_of(estate: Estate, records: Records, cooperative: str) -> MigrationTa
     """How the servers are reached that the cooperative's data store has moved to for good, as the migration's document
     says; None if it has not, was handed over since, or the document is gone. Raises InvalidDescriptor."""
     found = read_place(records, cooperative)
-    if found is None or not found.final or found.handed_over:
+    if found is None or not found.final or found.place.handed_over:
         return None
     try:
         return load_migration_alone(estate, found.migration).target

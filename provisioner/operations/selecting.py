@@ -58,7 +58,7 @@ def has_left(site: Site, name: str) -> bool:
     if site.engine.checkpoint(name) is not None:
         return False
     found = read_place(site.records(), name)
-    return found is not None and bool(found.handed_over)
+    return found is not None and bool(found.place.handed_over)
 
 
 def select(

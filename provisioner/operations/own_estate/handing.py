@@ -119,7 +119,7 @@ def hand_over(
             result["files"] = [str(file.relative_to(estate.root)) for file in files]
             _require_sound(estate, offer=offer, catalogue=catalogue_of(estate))
         _marked(site, written, cluster=own.cluster_id, report=report)
-        write_place(records_of(site), str(cooperative.name), replace(place_of(site), handed_over=str(own.cluster_id)))
+        _note(site, cluster=own.cluster_id)
         written.end(RunEnding.HANDED_OVER, {FOLDER: str(estate.root), CLUSTER: str(own.cluster_id)})
         outcome.details |= {"migration": site.migration.name, CLUSTER: str(own.cluster_id)}
     return HandedOver(
@@ -199,6 +199,13 @@ def _require_sound(estate: Estate, *, offer: Offer, catalogue: Catalogue) -> Non
     for resolved in found.resolved:
         if resolved.cooperative is not None:
             cooperative_plan(resolved.cooperative, platform=platform, catalogue=catalogue, images=lock)
+
+
+def _note(site: MigrationSite, *, cluster: ClusterId) -> None:
+    """Say so beside the state: an apply that was planned before is refused when its turn comes."""
+    found = place_of(site)
+    place = replace(found.place, handed_over=str(cluster))
+    write_place(records_of(site), str(site.tenant.cooperative), replace(found, place=place))
 
 
 def _marked(site: MigrationSite, written: Journal, *, cluster: ClusterId, report: Report) -> None:

@@ -173,7 +173,7 @@ def _look_around(leaving: Leaving) -> None:
         "platform.yaml",
         "secrets",
     }
-    assert world.record()["handed_over"] == leaving.after.cluster
+    assert world.record()["place"]["handed_over"] == leaving.after.cluster
     assert world.on_target("SELECT count(*) FROM lots") == [(2000,)]
     assert world.on_source("SELECT count(*) FROM lots") == [(2000,)]
     [[mark]] = world.on_source(

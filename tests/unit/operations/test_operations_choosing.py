@@ -83,12 +83,11 @@ def test_who_was_handed_over_has_left_once_nothing_is_applied_any_more(
     records, server = FileRecords(root=tmp_path), Endpoint(host="203.0.113.10", port=5433)
     record = StoreRecord(
         migration="rice-out",
-        place=StorePlace(postgres=server, objects=server),
+        place=StorePlace(postgres=server, objects=server, handed_over=handed_over),
         moved=True,
         moving=False,
         since=datetime(2026, 12, 5, tzinfo=UTC),
         final=True,
-        handed_over=handed_over,
     )
     write_place(records, "rice", record)
     site = cast("Site", _Site(records, applied=applied))
