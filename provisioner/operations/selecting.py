@@ -39,17 +39,21 @@ class Choice:
 
 
 def choose(site: Site, *, names: Sequence[str], selectors: Sequence[str], everyone: bool) -> Choice:
-    """What is meant of ``site``; who has left is meant by name alone.
+    """What is meant of ``site``.
 
-    Raises what `select` raises, unless orphans are all that there is to show.
+    Raises what `select_here` raises, unless orphans are all that there is to show.
     """
     orphans = find_orphans(site) if everyone else ()
     if orphans and not site.cooperatives:
         return Choice(names=(), orphans=orphans)
-    chosen = select(site.cooperatives, names=names, selectors=selectors, everyone=everyone)
-    if not names:
-        chosen = tuple(name for name in chosen if not has_left(site, name))
+    chosen = select_here(site, names=names, selectors=selectors, everyone=everyone)
     return Choice(names=chosen, orphans=orphans)
+
+
+def select_here(site: Site, *, names: Sequence[str], selectors: Sequence[str], everyone: bool) -> tuple[str, ...]:
+    """As `select`, of the cooperatives of ``site``; who has left is meant by name alone."""
+    chosen = select(site.cooperatives, names=names, selectors=selectors, everyone=everyone)
+    return chosen if names else tuple(name for name in chosen if not has_left(site, name))
 
 
 def has_left(site: Site, name: str) -> bool:
