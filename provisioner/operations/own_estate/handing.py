@@ -73,7 +73,7 @@ def require_ready(site: MigrationSite, folder: Path) -> ClusterTarget:
     """Refuse what cannot be done, before anybody is asked; gives the cluster of the solutions.
 
     Raises UsageError for a slice, without a cluster, and for a folder that holds something (unless this was begun
-    there), NotFound if the data store never moved, ProblemsFound before `finalise` and while the cluster is not ready.
+    there), NotFound if the data store never moved, ProblemsFound before `finalise`.
     """
     name, cluster = site.migration.name, site.migration.target.cluster
     require_whole(site, verb="estate")
