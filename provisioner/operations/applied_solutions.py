@@ -134,7 +134,9 @@ def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
     home = site.folder(target.name) / UNPACKED
     _tidy(home, states=(state, *_read(site, target.name).known))
     charts = charts_of(site, state, into=home)
-    tenant = tenant_of(site.cooperatives[target.name], cluster=target.plan.cluster)
+    tenant = tenant_of(
+        site.cooperatives[target.name], cluster=target.plan.cluster, buckets=site.platform.objects.bucket_prefix
+    )
     return site.target_of(target.name, plan=with_charts(target.plan, charts, tenant=tenant))
 
 

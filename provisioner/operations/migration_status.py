@@ -15,6 +15,7 @@ from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import session
 from provisioner.operations.migration_journals import Held, read_holder, read_journal, read_site_journal
 from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.own_estate.way import SolutionsWay, solutions_way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class MigrationStatus:
     """At ``at``: the ``run`` that is open, else the last one; ``lag`` is None where nothing follows.
 
     ``leftovers`` are what this migration has on the source's server now; ``silent`` says why the source did not answer.
-    ``held`` says who works on it, on whichever machine, where the state is a bucket.
+    ``held`` says who works on it, on whichever machine, where the state is a bucket. ``solutions`` is how far they are
+    on their way to a cluster of their own, if the document names one.
     """
 
     migration: str
@@ -32,6 +34,7 @@ class MigrationStatus:
     leftovers: tuple[Leftover, ...]
     silent: str | None
     held: Held | None = None
+    solutions: SolutionsWay | None = None
 
     @property
     def orphaned(self) -> bool:
@@ -81,6 +84,7 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
         leftovers=leftovers,
         silent=silent,
         held=read_holder(site),
+        solutions=solutions_way(site.migration, record.runs if record else ()),
     )
 
 

@@ -223,6 +223,7 @@ def test_data_is_there_again_after_a_crash_of_the_machine(running: EmbeddedPlatf
     require_data(running, "survived")
 
 
+@pytest.mark.long(seconds=20)
 def test_two_estates_run_beside_each_other(running: EmbeddedPlatform, folder: Path, toolchain: Toolchain) -> None:
     before = pids(running.estate)
     with running_platform(new_estate(folder / "second"), toolchain=toolchain, node="simulated") as second:

@@ -124,6 +124,7 @@ def test_a_set_that_holds_another_begins_with_its_tables_and_rows(workshop: Work
     assert "CREATE TABLE public.tlot (" in lots
 
 
+@pytest.mark.long(seconds=6)
 def test_a_set_is_the_same_whether_what_it_grows_from_was_made_just_now_or_is_kept(workshop: Workshop) -> None:
     first = workshop.prepare()
     kept = {file.name: file for file in (workshop.folder / "cache" / KEPT).iterdir()}
@@ -135,6 +136,7 @@ def test_a_set_is_the_same_whether_what_it_grows_from_was_made_just_now_or_is_ke
     assert {file.name for file in (workshop.folder / "cache" / KEPT).iterdir()} == set(kept)
 
 
+@pytest.mark.long(seconds=6)
 def test_what_a_set_grows_from_decides_which_it_is(workshop: Workshop) -> None:
     workshop.prepare()
     about = workshop.folder / "charts" / "books" / "Chart.yaml"

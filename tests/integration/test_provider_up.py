@@ -302,7 +302,7 @@ def test_data_survive_destroy_and_are_adopted_by_the_next_apply(world: World) ->
 @pytest.mark.parametrize(
     "token",
     [
-        "coopctl:postgres:Database",
+        pytest.param("coopctl:postgres:Database", marks=pytest.mark.long(seconds=25)),
         pytest.param("coopctl:objects:Identity", marks=pytest.mark.long(seconds=25)),
         pytest.param("coopctl:postgres:Role", marks=pytest.mark.long(seconds=25)),
         pytest.param("coopctl:postgres:Grants", marks=pytest.mark.long(seconds=25)),
@@ -329,6 +329,7 @@ def test_a_kill_right_after_the_real_creation_is_made_good_by_the_same_up(world:
         assert left.fetchall() == []
 
 
+@pytest.mark.long(seconds=15)
 def test_a_database_of_somebody_else_or_another_name_stops_with_a_clear_message(world: World) -> None:
     with session(world.servers) as connection:
         connection.execute(f"CREATE DATABASE {world.tenant.names.database}".encode())

@@ -71,6 +71,7 @@ def test_the_tests_of_our_mains_pass(go: Path, name: str) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.long(seconds=15)
 def test_a_real_build_killed_in_the_middle_goes_on_with_the_same_command(tmp_path: Path) -> None:
     write_module(tmp_path / "tools", "hello")
     # A Go cache of its own makes the build last: Go's own library is compiled too.

@@ -305,7 +305,9 @@ def test_a_migration_that_fails_half_way_leaves_version_and_data_as_they_were(
     require_upgraded(tea)
 
 
-@pytest.mark.parametrize("changed", ["UPDATE cups SET number = 9", "DROP TABLE cups"])
+@pytest.mark.parametrize(
+    "changed", ["UPDATE cups SET number = 9", pytest.param("DROP TABLE cups", marks=pytest.mark.long(seconds=4))]
+)
 def test_rows_alone_or_a_table_that_went_come_back_too(tea: Tea, changed: str) -> None:
     tea.migration = (changed, False)
     tea.offer("2.0.0")
@@ -313,6 +315,7 @@ def test_rows_alone_or_a_table_that_went_come_back_too(tea: Tea, changed: str) -
     require_as_before(tea)
 
 
+@pytest.mark.long(seconds=6)
 def test_a_migration_that_changed_nothing_leaves_the_very_database(
     tea: Tea, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -412,7 +415,7 @@ def test_an_upgrade_that_went_well_goes_back_on_request_and_forth_again(tea: Tea
     assert tea.cups() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("migration", [HALF, "SELECT 1"])
+@pytest.mark.parametrize("migration", [HALF, pytest.param("SELECT 1", marks=pytest.mark.long(seconds=5))])
 def test_what_is_written_after_going_back_stays_though_that_was_cut_off_at_its_end(
     tea: Tea, monkeypatch: pytest.MonkeyPatch, migration: str
 ) -> None:
@@ -425,6 +428,7 @@ def test_what_is_written_after_going_back_stays_though_that_was_cut_off_at_its_e
     assert [*tea.databases()] == [DATABASE]
 
 
+@pytest.mark.long(seconds=5)
 def test_a_migration_that_failed_while_nobody_looked_is_not_tried_again(
     tea: Tea, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -437,6 +441,7 @@ def test_a_migration_that_failed_while_nobody_looked_is_not_tried_again(
     require_as_before(tea)
 
 
+@pytest.mark.long(seconds=5)
 def test_a_copy_that_somebody_dropped_is_told_and_the_dump_named(
     tea: Tea, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

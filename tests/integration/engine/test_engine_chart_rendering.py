@@ -65,7 +65,9 @@ def holds(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-@pytest.mark.parametrize("pods", [4, 40], ids=["one replica", "two replicas"])
+@pytest.mark.parametrize(
+    "pods", [pytest.param(4, id="one replica", marks=pytest.mark.long(seconds=9)), pytest.param(40, id="two replicas")]
+)
 def test_the_chart_declares_exactly_what_is_rendered_offline(maker: SiteMaker, toolchain: Toolchain, pods: int) -> None:
     cooperative = with_portal(f"rendered-{pods}", pods=pods, notice=AWKWARD)
     apply(maker.site(cooperative), str(cooperative.name), wait_seconds=0)

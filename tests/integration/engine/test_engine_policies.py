@@ -148,7 +148,9 @@ def test_an_update_refuses_it_too_and_makes_no_such_object(maker: SiteMaker, tmp
     assert found is None
 
 
-@pytest.mark.parametrize(("excepted", "passes"), [("open", True), ("another", False)])
+@pytest.mark.parametrize(
+    ("excepted", "passes"), [pytest.param("open", True, marks=pytest.mark.long(seconds=8)), ("another", False)]
+)
 def test_an_exception_of_one_object_is_known_to_the_pack(
     maker: SiteMaker, tmp_path: Path, excepted: str, passes: bool
 ) -> None:

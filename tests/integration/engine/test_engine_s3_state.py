@@ -179,7 +179,12 @@ def test_a_lock_of_another_machine_is_kept_until_it_is_unlocked(cli_estate: CliE
 
 @pytest.mark.parametrize(
     ("mistake", "code", "words"),
-    [("bucket", 6, "bucket"), ("key", 3, "credentials"), ("server", 1, "does not answer"), ("file", 6, "credentials")],
+    [
+        ("bucket", 6, "bucket"),
+        pytest.param("key", 3, "credentials", marks=pytest.mark.long(seconds=8)),
+        pytest.param("server", 1, "does not answer", marks=pytest.mark.long(seconds=12)),
+        pytest.param("file", 6, "credentials", marks=pytest.mark.long(seconds=8)),
+    ],
 )
 def test_a_state_that_cannot_be_reached_is_named_with_the_remedy(
     cli_estate: CliEstate, team: TeamState, mistake: str, code: int, words: str

@@ -32,7 +32,7 @@ PLACES_OF_RETURNING = (
     "provisioner.operations.upgrading:_with_database_back",
     "provisioner.datastore.postgres_copies:_swap",
     "provisioner.datastore.postgres_copies:drop_changed",
-    "provisioner.operations.upgrading:going_back",
+    "provisioner.operations.upgrade_store:UpgradeStore.release",
     "provisioner.operations.upgrading:_done",
 )
 _numbers = itertools.count(1)
@@ -152,7 +152,8 @@ def test_an_upgrade_killed_anywhere_is_finished_by_the_same_command(tea: TeaEsta
 def test_going_back_killed_anywhere_is_finished_by_the_same_command(tea: TeaEstate, when: str, place: str) -> None:
     tea.offer("2.0.0")
     process = tea.start(program=dying(place, when))
-    pod = tea.wait_for_pod("2.0.0")
+    pod = tea.wait_for_pod("2.0.0", among=lambda: process.poll() is None)
+    assert pod, process.communicate()
     tea.as_owner(*HALF)
     with tea.succeeding("1.0.0"):
         tea.end_pod(pod, "Failed")

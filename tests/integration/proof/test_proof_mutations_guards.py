@@ -12,7 +12,7 @@ from provisioner.proof.proving import request_attempts
 from provisioner.proof.running_requests import RequestRunner
 from provisioner.proof.verdicts import Ending
 from tests.integration.proof.conftest import ProvedWorld
-from tests.proof_mutations import Mutation, Place, mutations, place, platform_guards, tenant_guards
+from tests.proof_mutations import Mutation, Place, mutations, place, platform_guards, sampled, tenant_guards
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers]
 # Fields that the API server takes once and never again: they are weakened by making the object anew.
@@ -84,7 +84,7 @@ def looks(proved: ProvedWorld) -> Looks:
     return Looks(proved)
 
 
-@pytest.mark.parametrize("guard", CASES)
+@pytest.mark.parametrize("guard", sampled(CASES, every=3, seconds=3))
 def test_a_guard_that_is_weakened_at_any_place_fails_its_look(looks: Looks, guard: Place) -> None:
     assert looks.at(guard) is Ending.WORKS
     overlooked, refused = [], []
