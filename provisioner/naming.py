@@ -29,6 +29,7 @@ MEMBER_ID_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 MEMBER_SCHEMA_PREFIX = "member_"
 _MEMBER_INFIX = "_member_"
 _MEMBER_DIGEST = 14
+_OWN_ID_DIGITS = 9
 _MIGRATION_STEM = "coopctl_move_"
 # In the target's database while it belongs to an unfinished migration; nobody else makes a schema of this name.
 MIGRATION_SCHEMA = "coopctl_moving"
@@ -114,8 +115,11 @@ class TenantNames:
         return (self.owner_role, self.application_role, self.reader_role, self.migration_role)
 
 
-def tenant_names(name: CooperativeName, *, cluster: ClusterId) -> TenantNames:
-    """Derive every name of the cooperative ``name`` on the platform with the id ``cluster``."""
+def tenant_names(name: CooperativeName, *, cluster: ClusterId, buckets: str = "") -> TenantNames:
+    """Derive every name of the cooperative ``name`` on the platform with the id ``cluster``.
+
+    ``buckets`` is what its bucket's and its identity's name begin with instead of the id: a bucket cannot be renamed.
+    """
     identifier = database_name(name)
     return TenantNames(
         cooperative=name,
@@ -128,8 +132,8 @@ def tenant_names(name: CooperativeName, *, cluster: ClusterId) -> TenantNames:
         application_role=f"{identifier}_app",
         reader_role=f"{identifier}_reader",
         migration_role=f"{identifier}_migration",
-        bucket=f"{cluster}-{name}",
-        objects_identity=f"{cluster}-{name}",
+        bucket=f"{buckets or cluster}-{name}",
+        objects_identity=f"{buckets or cluster}-{name}",
     )
 
 
@@ -141,6 +145,12 @@ def database_name(name: CooperativeName) -> str:
 def cooperative_uid(name: CooperativeName, *, cluster: ClusterId) -> CooperativeUid:
     """The mark that databases, roles and buckets bear: 16 hex digits from the platform's id and the name."""
     return CooperativeUid(hashlib.sha256(f"{cluster}/{name}".encode()).hexdigest()[:16])
+
+
+def own_cluster_id(name: CooperativeName, *, cluster: ClusterId) -> ClusterId:
+    """The id of the cluster of its own that the cooperative ``name`` leaves the platform ``cluster`` for: always the
+    same one, a letter and nine hex digits."""
+    return ClusterId(f"o{hashlib.sha256(f'{cluster}/{name}/own'.encode()).hexdigest()[:_OWN_ID_DIGITS]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +197,12 @@ def member_role_prefix(database: str) -> str:
 def is_member_role(role: str) -> bool:
     """Whether a cooperative's role of this name is a member's, not one of its four own."""
     return _MEMBER_INFIX in role
+
+
+def becomes_member(name: str, *, role: str) -> bool:
+    """Whether ``name`` is the application's role of the cooperative to one of whose members ``role`` belongs."""
+    database, infix, _ = role.partition(_MEMBER_INFIX)
+    return bool(infix) and name == f"{database}_app"
 
 
 def member_of_schema(schema: str) -> str:

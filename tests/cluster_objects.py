@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
+
+from provisioner.cluster.readiness import ADMISSION, REVIEWS
 
 MERGE = "application/merge-patch+json"
 
@@ -53,6 +55,53 @@ class ClusterObjects:
         return 200, found
 
 
+OFFERED: dict[str, dict[str, Any]] = {
+    "/version": {"major": "1", "minor": "31+"},
+    ADMISSION: {"resources": [{"name": "validatingadmissionpolicies"}]},
+    "/apis/storage.k8s.io/v1/storageclasses": {
+        "items": [
+            {
+                "metadata": {
+                    "name": "standard",
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                }
+            },
+            {"metadata": {"name": "fast"}},
+        ]
+    },
+    "/apis/scheduling.k8s.io/v1/priorityclasses": {"items": [{"metadata": {"name": "usual"}, "globalDefault": True}]},
+    "/apis/networking.k8s.io/v1/ingressclasses": {"items": [{"metadata": {"name": "nginx"}}]},
+    "/apis/networking.k8s.io/v1/servicecidrs": {"items": [{"spec": {"cidrs": ["10.96.0.0/12"]}}]},
+    "/api/v1/nodes": {
+        "items": [
+            {
+                "spec": {"podCIDRs": ["10.244.0.0/24"]},
+                "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.4"}, {"type": "Hostname"}]},
+            }
+        ]
+    },
+}
+
+
+@dataclass
+class ReadyCluster(ClusterObjects):
+    """An API server that answers what is asked before solutions come."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(OFFERED))
+    denied: frozenset[tuple[str, str]] = frozenset()
+    namespace_answer: tuple[int, dict[str, Any]] = (422, {"message": "metadata.labels: Invalid value: 'none-such'"})
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: bytes, *, content_type: str) -> tuple[int, dict[str, Any]]:
+        self.asked.append((method, path))
+        if path == REVIEWS:
+            wanted = json.loads(body)["spec"]["resourceAttributes"]
+            return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in self.denied}}
+        if method == "POST" and path == "/api/v1/namespaces":
+            return self.namespace_answer
+        return super().answer(method, path, body, content_type=content_type)
+
+
 def merged(found: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, dict) or not isinstance(found, dict):
@@ -61,8 +110,11 @@ def merged(found: Any, patch: Any) -> Any:
     return {key: value for key, value in kept.items() if value is not None}
 
 
+ACluster = TypeVar("ACluster", bound=ClusterObjects)
+
+
 @contextmanager
-def serving(cluster: ClusterObjects) -> Iterator[ClusterObjects]:
+def serving(cluster: ACluster) -> Iterator[ACluster]:
     """Serve it on a free port of loopback while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,7 +131,7 @@ def serving(cluster: ClusterObjects) -> Iterator[ClusterObjects]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PATCH = do_DELETE = _do  # noqa: N815 - names of the standard library
+        do_GET = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815 - names of the standard library
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
             """Nothing is written to stderr."""

@@ -51,11 +51,11 @@ def drift(
     from cli.views import drift as view
     from provisioner.naming import PLATFORM_STACK
     from provisioner.operations.planning import FleetOptions
-    from provisioner.operations.selecting import require_choice, select
+    from provisioner.operations.selecting import require_choice, select_here
 
     require_choice(names=names, selectors=selector, everyone=everyone)
     site = open_site(estate_path, names=names or None, events=events)
-    chosen = select(site.cooperatives, names=names, selectors=selector, everyone=everyone)
+    chosen = select_here(site, names=names, selectors=selector, everyone=everyone)
     stacks = (PLATFORM_STACK, *chosen) if everyone else chosen
     fleet = FleetOptions(concurrency=concurrency, fail_fast=fail_fast)
     agreed = repair and (yes or _agreed(site, stacks, fleet=fleet, events=events))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import completion, options
+from cli.commands import migrate_estate, migrate_slice
 from cli.commands import migrate_site as opening
-from cli.commands import migrate_slice
 from provisioner.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def migrate() -> None:
     A migration is a document in migrations/ (see `coopctl schema`), and NAME is its name.
     """
 
+
+migrate.add_command(migrate_estate.estate)
 
 _name = click.argument("name", shell_complete=completion.migrations)
 

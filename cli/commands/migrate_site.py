@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from provisioner.catalogue import Catalogue
+    from provisioner.descriptor.estate import Estate
     from provisioner.operations.migration_site import MigrationSite, TargetSite
+    from provisioner.operations.own_estate.contents import Offer
 
 
 def site(estate_path: Path | None, name: str) -> "MigrationSite":
@@ -38,6 +41,26 @@ def target(estate_path: Path | None, name: str) -> "TargetSite":
     estate = wiring.nearest_estate(None) if estate_path is None else None
     alone = estate or migration_estate(estate_path or Path.cwd(), name)
     return open_target(alone, name, environment=os.environ)
+
+
+def offer(site: "MigrationSite") -> "Offer":
+    """What is known of solutions in the estate of ``site``."""
+    from cli import wiring
+    from provisioner.operations.own_estate.contents import Offer
+    from provisioner.rules.excepting import known_rules
+
+    return Offer(
+        catalogue=catalogue_of(site.estate),
+        programs=tuple(program.name for program in wiring.programs(report=lambda _: None)),
+        rules=known_rules(),
+    )
+
+
+def catalogue_of(estate: "Estate") -> "Catalogue":
+    """The solutions on offer in ``estate``."""
+    from cli import wiring
+
+    return wiring.open_catalogue(estate=estate)
 
 
 def now() -> "datetime":

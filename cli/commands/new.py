@@ -1,6 +1,7 @@
 """`coopctl new`: a new cooperative's descriptor."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,12 +65,14 @@ def new(
     from cli.views import documents
     from provisioner.descriptor.scaffolding import create_cooperative
     from provisioner.plan.solution_choice import choice_problems
+    from provisioner.plan.solution_layouts import needed_layout
 
     if events and not applying:
         raise UsageError("--events is for --apply: nothing else takes long", hint="leave it out, or add --apply")
     estate = wiring.open_estate(estate_path)
     catalogue = wiring.open_catalogue(estate=estate)
     wanted = complete(Answers(name=name, **said), estate=estate)
+    wanted = replace(wanted, member_layout=needed_layout(wanted.solutions, catalogue=catalogue))
     choices = partial(choice_problems, catalogue=catalogue)
     made = create_cooperative(wanted, estate=estate, catalogue_names=catalogue.names, choices=choices)
     if not applying:

@@ -48,11 +48,11 @@ def prove(
     from cli.views import proof as view
     from provisioner.operations.planning import FleetOptions
     from provisioner.operations.proving import ProofOptions, prove_fleet
-    from provisioner.operations.selecting import require_choice, select
+    from provisioner.operations.selecting import require_choice, select_here
 
     require_choice(names=names, selectors=selector, everyone=everyone)
     site = open_site(estate_path, names=names or None, events=events)
-    chosen = select(site.cooperatives, names=names, selectors=selector, everyone=everyone)
+    chosen = select_here(site, names=names, selectors=selector, everyone=everyone)
     how = ProofOptions(fleet=FleetOptions(concurrency=concurrency, fail_fast=fail_fast), pods=not no_probe_pods)
     with working(site, [], events=events, planning=True) as report:
         outcomes = prove_fleet(site, chosen, options=how, report=report)

@@ -31,10 +31,11 @@ def show_list(solutions: Sequence[Solution], *, output: str) -> None:
             str(one.offer.review),
             _price(one.offer.price),
             one.offer.licence or _NOT_STATED,
+            _layout(one),
         )
         for one in solutions
     ]
-    columns = ("solution", "Korean name", "English name", "category", "version", "review", "price", "licence")
+    columns = ("solution", "Korean name", "English name", "category", "version", "review", "price", "licence", "layout")
     human.stdout().print(human.table(*columns, rows=rows))
 
 
@@ -72,7 +73,12 @@ def _terms(solution: Solution) -> Iterator[tuple[str, str]]:
     yield "depends on", _listed(_requirements(solution.depends, of=solution))
     yield "integrates", _listed(_requirements(solution.integrates, of=solution))
     yield "serves", str(solution.serves or _NONE)
+    yield "member layout", _layout(solution)
     yield "host", f"{solution.host}.DOMAIN" if solution.host else "none: it has no page"
+
+
+def _layout(solution: Solution) -> str:
+    return str(solution.member_layout or "any")
 
 
 def _requirements(names: Sequence[str], *, of: Solution) -> tuple[str, ...]:
@@ -137,6 +143,7 @@ def _solution_document(solution: Solution) -> dict[str, Any]:
         "integrates": list(solution.integrates),
         "oldest": dict(solution.oldest),
         "serves": _serving_document(solution.serves),
+        "memberLayout": solution.member_layout,
         "host": solution.host,
         "imageNames": list(solution.images),
         "dataMap": _map_document(solution.data_map),

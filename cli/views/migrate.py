@@ -23,6 +23,7 @@ from provisioner.operations.migration_run import Event, Report, StepBegan, StepE
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_status import MigrationStatus
 from provisioner.operations.migration_verifying import Verification
+from provisioner.operations.own_estate.way import SolutionsWay
 from provisioner.operations.preflighting import PreflightReport
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -251,6 +252,9 @@ def _status_lines(status: MigrationStatus) -> Iterator[str]:
     elif status.lag is not None:
         following = "follows" if status.lag.active else "does not read at the moment"
         yield f"the target {following}, {status.lag.bytes} bytes and {status.lag.seconds:.1f} s behind"
+    if status.solutions is not None:
+        yield status.solutions.text
+        yield f"    next: {status.solutions.hint}"
     if status.orphaned:
         left = ", ".join(f"{one.kind} {one.name}" for one in status.leftovers)
         yield f"warning: the source keeps {left}, and no migration is under way"
@@ -277,6 +281,16 @@ def _login_document(login: JobLogin) -> dict[str, str]:
     return {"name": login.name, "until": login.until.astimezone(UTC).isoformat()}
 
 
+def _solutions_document(way: SolutionsWay) -> dict[str, Any]:
+    return {
+        "stage": str(way.stage),
+        "kubeconfig": str(way.cluster.kubeconfig),
+        "context": way.cluster.context,
+        "folder": way.folder or None,
+        "handedOver": way.at.isoformat() if way.at else None,
+    }
+
+
 def _status_document(status: MigrationStatus) -> dict[str, Any]:
     run, lag = status.run, status.lag
     return {
@@ -289,6 +303,7 @@ def _status_document(status: MigrationStatus) -> dict[str, Any]:
         "silent": status.silent,
         "holder": _held_document(status.held) if status.held else None,
         "jobLogin": _login_document(status.job_login) if status.job_login else None,
+        "solutions": _solutions_document(status.solutions) if status.solutions else None,
     }
 
 

@@ -103,6 +103,8 @@ def show_finalised(found: Finalised, *, output: str) -> None:
     console.print("whoever moved the data store has known these, too; the cooperative changes them then:", markup=False)
     for one in found.rotate:
         console.print(f"    {one}", markup=False)
+    if found.solutions is not None:
+        console.print(f"{found.solutions.text}\n    next, after that apply: {found.solutions.hint}", markup=False)
 
 
 def orphans_question(found: Sequence[Orphans]) -> str:

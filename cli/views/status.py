@@ -65,6 +65,7 @@ def _place_document(place: StoreRecord) -> dict[str, Any]:
         "moved": place.moved,
         "moving": place.moving,
         "final": place.final,
+        "handedOver": place.place.handed_over or None,
         "since": place.since.isoformat(timespec="seconds"),
         **{name: {"host": server.host, "port": server.port} for name, server in servers.items()},
     }

@@ -23,7 +23,8 @@ from provisioner.catalogue.offer import (
 )
 from provisioner.catalogue.requirement import Requirement, parse_requirement
 from provisioner.catalogue.solution import Category
-from provisioner.descriptor.fields import hides_text, problem, written
+from provisioner.descriptor.cooperative import MemberLayout
+from provisioner.descriptor.fields import choice, hides_text, problem, written
 from provisioner.errors import UsageError
 from provisioner.naming import API_GROUP
 
@@ -126,6 +127,7 @@ class Annotations(BaseModel):
     support_contact: _Line | None = None
     price: Annotated[Price, BeforeValidator(_price)] | None = None
     review: Annotated[Review, Field(strict=False)] = Review.PROPOSED
+    member_layout: Annotated[MemberLayout, BeforeValidator(choice(MemberLayout))] | None = None
     needs_extensions: Annotated[tuple[Annotated[str, Field(pattern=EXTENSION)], ...], _Listed] = ()
     needs_bucket: Literal["true", "false"] = "false"
     needs_egress: Annotated[tuple[Egress, ...], BeforeValidator(_ways_out)] = ()

@@ -137,6 +137,7 @@ def _solution(document: _Chart, *, annotations: Annotations, chart: Path) -> Sol
         offer=annotations.offer(),
         data_map=read_data_map(chart / DATA_MAP_FILE) if (chart / DATA_MAP_FILE).is_file() else None,
         serves=annotations.serves,
+        member_layout=annotations.member_layout,
     )
 
 
@@ -168,7 +169,17 @@ def reference_problems(found: Mapping[str, Solution]) -> list[Diagnostic]:
         for field, others in (("depends", solution.depends), ("integrates", solution.integrates))
         for other in sorted(set(others) - set(found))
     ]
-    return unknown or [*_circles(found), *_unserved(found)]
+    return unknown or [*_circles(found), *_unserved(found), *_kept_apart_otherwise(found)]
+
+
+def _kept_apart_otherwise(found: Mapping[str, Solution]) -> Iterator[Diagnostic]:
+    """Every solution that one cannot do without, or works with, and whose members are kept apart otherwise."""
+    for solution in found.values():
+        for other in (found[name] for name in sorted({*solution.depends, *solution.integrates})):
+            if len({solution.member_layout, other.member_layout} - {None}) > 1:
+                message = f"is {solution.member_layout}, and {other.name!r}, which it names, is {other.member_layout}"
+                hint = "a cooperative has one memberLayout: the two can never be chosen together"
+                yield _problem(solution, "member_layout", message, hint=hint)
 
 
 def _unserved(found: Mapping[str, Solution]) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from provisioner.catalogue.data_map import DataMap
 from provisioner.catalogue.offer import Offer, Serving
 from provisioner.catalogue.own_module import OwnModule
+from provisioner.descriptor.cooperative import MemberLayout
 from provisioner.errors import NotFound
 
 
@@ -29,8 +30,9 @@ class Solution:
     ``host`` is the label below the cooperative's domain where people reach it, None for a solution without a page, and
     ``page`` what follows in the address. A solution that ``extends`` another has no server of its own: it runs in the
     other's, with ``modules`` of that server and perhaps an ``own_module``. ``first_user`` is who logs in first, to make
-    the others. ``sectors`` are the trades that it is built for, none for all of them; without a ``data_map`` nothing is
-    known of whose its data are.
+    the others. ``sectors`` are the trades that it is built for, none for all of them; ``member_layout`` is how it keeps
+    members apart in the database, None if it keeps nothing of theirs; without a ``data_map`` nothing is known of whose
+    its data are.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Solution:
     data_map: DataMap | None = None
     oldest: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     serves: Serving | None = None
+    member_layout: MemberLayout | None = None
 
     @property
     def server(self) -> str:

@@ -72,6 +72,11 @@ class ApiServer:
         self._hint = hint
         self._identity: Identity | None = None
 
+    @property
+    def host(self) -> str:
+        """Its URL."""
+        return self._host
+
     def acting_as(self, identity: Identity) -> "ApiServer":
         """The same API server over the same connections, but every call is made as ``identity``."""
         other = object.__new__(ApiServer)

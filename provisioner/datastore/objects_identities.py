@@ -5,7 +5,7 @@ do nothing; a kill after it leaves a key that nobody knows, and the next create 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -14,8 +14,8 @@ from botocore.parsers import ResponseParserError
 
 from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.datastore.marks import Fate, Mark, from_tags, require_own, to_tags
-from provisioner.datastore.objects import IdentityState
-from provisioner.datastore.objects_clients import ABSENT, Clients, code_of, unless
+from provisioner.datastore.objects import IdentityState, ObjectsAccess
+from provisioner.datastore.objects_clients import ABSENT, Clients, code_of, open_clients, translating, unless
 from provisioner.datastore.objects_policies import Policy, identity_policy, same_policy
 from provisioner.plan.resources import ObjectsIdentity
 
@@ -49,7 +49,7 @@ def ensure_identity(clients: Clients, wanted: ObjectsIdentity, *, mark: Mark, ke
     if found is not None or not _is_powerless(clients, name):
         require_own(found, own=mark, what=f"the S3 identity {name}")
     if found != mark:
-        clients.iam.tag_user(UserName=name, Tags=[{"Key": k, "Value": v} for k, v in to_tags(mark).items()])
+        mark_identity(clients, name, mark=mark)
     _ensure_rights(clients, wanted)
     return _ensure_key(clients, name, key=key)
 
@@ -65,6 +65,29 @@ def drop_identity(clients: Clients, name: str, *, mark: Mark) -> Fate:
     _leave_foreign(clients, name)
     unless(ABSENT, clients.iam.delete_user, UserName=name)
     return Fate.DROPPED
+
+
+def require_manager(access: ObjectsAccess, *, environment: Mapping[str, str]) -> None:
+    """Raise NotPermitted, or whatever stands in the way, unless the access key manages identities."""
+    clients = open_clients(access, environment=environment)
+    with translating(access):
+        # Nobody else may see all of them.
+        clients.iam.list_users(MaxItems=1)
+
+
+def has_identity(clients: Clients, name: str) -> bool:
+    """Whether there is one of this name."""
+    return _exists(clients, name)
+
+
+def read_identity_mark(clients: Clients, name: str) -> Mark | None:
+    """The mark of the identity, which is there."""
+    return _mark(clients, name)
+
+
+def mark_identity(clients: Clients, name: str, *, mark: Mark) -> None:
+    """Write the mark of the identity, which is there."""
+    clients.iam.tag_user(UserName=name, Tags=[{"Key": k, "Value": v} for k, v in to_tags(mark).items()])
 
 
 def may_replace_key(iam: "IAMClient", name: str) -> bool:

@@ -122,6 +122,9 @@ class PostgresAdmin(Protocol):
     def members_with_rows(self, wanted: PostgresMembers, members: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``members`` (ids) that have a row, by the layout of ``wanted``, sorted."""
 
+    def holds_data(self, database: str) -> bool:
+        """Whether any table of the database has a row; False where there is no database."""
+
     def read_usage(self, database: str) -> DatabaseUsage | None:
         """What the database uses now, or None if there is none."""
 

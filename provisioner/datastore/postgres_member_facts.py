@@ -16,12 +16,17 @@ Access = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class MemberRole:
-    """A role whose name is that of a member: ``closed`` if it neither logs in nor has any attribute but INHERIT."""
+    """A role whose name is that of a member: ``closed`` if it neither logs in nor has any attribute but INHERIT.
+
+    It has the rights of its ``groups``. ``users`` is the application, if that belongs to it; where it has more by that
+    than to become it with SET ROLE, what it has stands behind its name.
+    """
 
     name: str
     closed: bool
     groups: frozenset[str]
     mark: Mark | None
+    users: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +110,11 @@ def wanted_groups(wanted: PostgresMembers) -> frozenset[str]:
     return frozenset({wanted.reader}) if wanted.member_column else frozenset()
 
 
+def wanted_users(wanted: PostgresMembers) -> frozenset[str]:
+    """Who becomes a member's role with SET ROLE: the application, where each member has a schema."""
+    return frozenset() if wanted.member_column else frozenset({wanted.application})
+
+
 def require_own_members(wanted: PostgresMembers, facts: MemberFacts, *, mark: Mark) -> None:
     """Raise NotOurs if a wanted member's role or schema belongs to somebody else."""
     for one in _names(wanted):
@@ -119,9 +129,8 @@ def fact_deviations(wanted: PostgresMembers, facts: MemberFacts, *, mark: Mark) 
     """What is wrong, but for privileges and for members that are missing altogether."""
     present = set(provisioned(wanted, facts, mark=mark))
     known = {one.role for one in _all(present | set(wanted.members), wanted=wanted)}
-    groups = wanted_groups(wanted)
     for role in sorted(facts.roles.values(), key=lambda one: one.name):
-        yield from _role_deviations(role, known=known, groups=groups, mark=mark)
+        yield from _role_deviations(role, known=known, wanted=wanted, mark=mark)
     for schema in sorted(facts.schemas.values(), key=lambda one: one.name):
         yield from _schema_deviations(schema, wanted=wanted, mark=mark)
     yield from _access_deviations(wanted, facts, present=present)
@@ -133,7 +142,7 @@ def _access_deviations(wanted: PostgresMembers, facts: MemberFacts, *, present: 
         yield f"not wanted: {role} sees the rows of {member}"
 
 
-def _role_deviations(role: MemberRole, *, known: Collection[str], groups: frozenset[str], mark: Mark) -> Iterator[str]:
+def _role_deviations(role: MemberRole, *, known: Collection[str], wanted: PostgresMembers, mark: Mark) -> Iterator[str]:
     if not mark.owns(role.mark):
         yield f"the role {role.name} is named as a member's and does not bear the mark"
         return
@@ -141,8 +150,10 @@ def _role_deviations(role: MemberRole, *, known: Collection[str], groups: frozen
         yield f"not wanted: the role {role.name}"
     if not role.closed:
         yield f"not wanted: the role {role.name} logs in, does not inherit or has attributes"
-    if is_open(role.mark, own=mark) and role.groups != groups:
+    if is_open(role.mark, own=mark) and role.groups != wanted_groups(wanted):
         yield f"the role {role.name} has the rights of {', '.join(sorted(role.groups)) or 'nobody else'}"
+    if is_open(role.mark, own=mark) and role.users != wanted_users(wanted):
+        yield f"the role {role.name} is taken by {', '.join(sorted(role.users)) or 'nobody'}"
 
 
 def _schema_deviations(schema: MemberSchema, *, wanted: PostgresMembers, mark: Mark) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Pure: which privileges the schemas of members must have, and how what they have differs.
 
-A schema that is open is used by its member's role and the application; one that was closed, because its member left, by
-nobody. The reader may read tables of the owner wherever they come to be (a default of the whole database): it is kept
-out by the schema, which it may not use.
+A schema that is open is used by its member's role alone; one that was closed, because its member left, by nobody. The
+application takes the member's role to get in (SET ROLE): if it forgets to, it sees no member's table. The reader may
+read tables of the owner wherever they come to be, and the application write them (defaults of the whole database): both
+are kept out by the schema, which they may not use.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +62,7 @@ def _rights(one: SqlObject, *, wanted: PostgresMembers, role: str | None, read_o
     member: Rights = {role: _on(one.kind, read_only=read_only)} if role else {}
     match one.kind:
         case ObjectKind.SCHEMA:
-            return {role: ("USAGE",), wanted.application: ("USAGE",)} if role else {}
+            return {role: ("USAGE",)} if role else {}
         case ObjectKind.TABLE | ObjectKind.SEQUENCE:
             return {wanted.application: _on(one.kind, read_only=read_only), wanted.reader: READ} | member
         case ObjectKind.FUTURE_TABLES | ObjectKind.FUTURE_SEQUENCES:

@@ -3,7 +3,8 @@
 1. All that bears the name of a member's role or schema is read in a few queries, whoever made it; what is another's is
    refused before anything is changed.
 2. Wanted members are made or mended in batches, each in one transaction: a role that cannot log in, then by the layout
-   its row of access, or its schema with exact privileges. A batch bounds the locks that a transaction holds.
+   its row of access, or its schema with exact privileges, whose role the application may become. A batch bounds the
+   locks that a transaction holds.
 3. Members that are no longer wanted lose access first: their schemas are closed and marked. Then those schemas without
    any row are dropped; what holds rows stays. Last go the roles.
 
@@ -35,11 +36,18 @@ from provisioner.datastore.postgres_member_facts import (
     unwanted_roles,
     wanted_access,
     wanted_groups,
+    wanted_users,
 )
 from provisioner.datastore.postgres_member_privileges import member_deviations
 from provisioner.datastore.postgres_member_rows import with_rows
 from provisioner.datastore.postgres_privileges import Deviations, ObjectKind, Privilege
-from provisioner.datastore.postgres_roles import SAFE_ATTRIBUTES, SAFE_ATTRIBUTES_BY_ADMIN, dropped, is_superuser
+from provisioner.datastore.postgres_roles import (
+    SAFE_ATTRIBUTES,
+    SAFE_ATTRIBUTES_BY_ADMIN,
+    dropped,
+    has_membership_options,
+    is_superuser,
+)
 from provisioner.datastore.postgres_row_security import has_member_access
 from provisioner.errors import NotPermitted, ProblemsFound
 from provisioner.naming import (
@@ -60,9 +68,17 @@ _ROLES = """
                                                   OR r.rolreplication OR r.rolbypassrls),
            ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
                  WHERE m.member = r.oid),
+           ARRAY(SELECT concat_ws(' ', u.rolname, {beyond}) FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
+                 WHERE m.roleid = r.oid AND u.rolname = %(application)s),
            shobj_description(r.oid, 'pg_authid')
     FROM pg_roles r WHERE starts_with(r.rolname::text, %(prefix)s)
 """
+# What a membership gives beyond SET ROLE. Before PostgreSQL 16 the role's own attribute says if it inherits.
+_BEYOND = sql.SQL("CASE WHEN m.admin_option THEN 'ADMIN' END")
+_BEYOND_16 = sql.SQL("""
+    CASE WHEN m.admin_option THEN 'ADMIN' END, CASE WHEN m.inherit_option THEN 'INHERIT' END,
+    CASE WHEN NOT m.set_option THEN 'NOT SET' END
+""")
 _SCHEMAS = """
     SELECT n.nspname::text, pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace')
     FROM pg_namespace n WHERE starts_with(n.nspname::text, %(prefix)s)
@@ -93,9 +109,17 @@ def read_members(connection: Connection, wanted: PostgresMembers, *, mark: Mark)
 
 def read_facts(connection: Connection, wanted: PostgresMembers) -> MemberFacts:
     """All roles and schemas that are named as members', and all access to their rows."""
+    query = sql.SQL(_ROLES).format(beyond=_BEYOND_16 if has_membership_options(connection) else _BEYOND)
+    asked = {"prefix": member_role_prefix(wanted.database), "application": wanted.application}
     roles = [
-        MemberRole(name=name, closed=closed, groups=frozenset(groups), mark=from_comment(comment))
-        for name, closed, groups, comment in rows(connection, _ROLES, {"prefix": member_role_prefix(wanted.database)})
+        MemberRole(
+            name=name,
+            closed=closed,
+            groups=frozenset(groups),
+            users=frozenset(users),
+            mark=from_comment(comment),
+        )
+        for name, closed, groups, users, comment in rows(connection, query, asked)
     ]
     schemas = [
         MemberSchema(name=name, owner=owner, mark=from_comment(comment))
@@ -171,10 +195,14 @@ def _make(
     """Make or mend one batch of members."""
     with connection.transaction():
         superuser = is_superuser(connection)
+        options = sql.SQL(" WITH INHERIT FALSE, SET TRUE" if has_membership_options(connection) else "")
         statements = [
             statement
             for one in members
-            for statement in _role(one.role, wanted=wanted, facts=facts, mark=mark, superuser=superuser)
+            for statement in (
+                *_role(one.role, wanted=wanted, facts=facts, mark=mark, superuser=superuser),
+                *_users(one.role, wanted=wanted, facts=facts, options=options),
+            )
         ]
         if not wanted.member_column:
             statements += [each for one in members for each in _schema(one, wanted=wanted, facts=facts, mark=mark)]
@@ -199,6 +227,16 @@ def _role(
         yield sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), role)
     if found is None or not is_open(found.mark, own=mark):
         yield _comment("ROLE", name, mark=mark)
+
+
+def _users(name: str, *, wanted: PostgresMembers, facts: MemberFacts, options: sql.SQL) -> Iterator[sql.Composed]:
+    """Let the application become the member's role, or not."""
+    role, found = sql.Identifier(name), facts.roles.get(name)
+    present, expected = found.users if found else frozenset(), wanted_users(wanted)
+    for user in sorted({one.split(" ", 1)[0] for one in present - expected}):
+        yield sql.SQL("REVOKE {} FROM {} CASCADE").format(role, sql.Identifier(user))
+    for user in sorted(expected - present):
+        yield sql.SQL("GRANT {} TO {}").format(role, sql.Identifier(user)) + options
 
 
 def _schema(one: MemberNames, *, wanted: PostgresMembers, facts: MemberFacts, mark: Mark) -> Iterator[sql.Composed]:
@@ -313,6 +351,8 @@ def _drop_or_keep(connection: Connection, role: MemberRole, *, mark: Mark) -> No
     # Something hangs on it, in another database perhaps: it is kept, marked, and goes with the database.
     name = sql.Identifier(role.name)
     left = [sql.SQL("REVOKE {} FROM {} CASCADE").format(sql.Identifier(one), name) for one in sorted(role.groups)]
+    users = sorted({one.split(" ", 1)[0] for one in role.users})
+    left += [sql.SQL("REVOKE {} FROM {} CASCADE").format(name, sql.Identifier(one)) for one in users]
     _execute(connection, [*left, _comment("ROLE", role.name, mark=replace(mark, retained=True))])
 
 

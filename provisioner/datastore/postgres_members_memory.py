@@ -19,6 +19,7 @@ from provisioner.datastore.postgres_member_facts import (
     unwanted_roles,
     wanted_access,
     wanted_groups,
+    wanted_users,
 )
 from provisioner.datastore.postgres_member_privileges import member_deviations
 from provisioner.datastore.postgres_privileges import Deviations, ObjectKind, Privilege, SqlObject
@@ -62,7 +63,9 @@ class MemoryMembers:
         self._close(wanted, closing(wanted, facts, mark=mark))
         names = all_member_names(wanted.members, database=wanted.database).values()
         for one in names:
-            self.roles[one.role] = MemberRole(name=one.role, closed=True, groups=wanted_groups(wanted), mark=mark)
+            self.roles[one.role] = MemberRole(
+                name=one.role, closed=True, groups=wanted_groups(wanted), mark=mark, users=wanted_users(wanted)
+            )
             if not wanted.member_column:
                 self.schemas[one.schema] = MemberSchema(name=one.schema, owner=wanted.owner, mark=mark)
         if not wanted.member_column:

@@ -184,6 +184,10 @@ class MemoryPostgres:
         found = self.members.get(wanted.database)
         return found.with_rows(wanted, members) if found else ()
 
+    def holds_data(self, database: str) -> bool:
+        """Whether any table has a row."""
+        return any(self.tables.get(database, {}).values())
+
     def read_usage(self, database: str) -> DatabaseUsage | None:
         """Bytes and sessions, or None; a row counts as one kilobyte."""
         found = self.databases.get(database)

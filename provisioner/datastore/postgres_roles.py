@@ -17,7 +17,7 @@ from provisioner.datastore.credentials import Secret
 from provisioner.datastore.marks import Fate, Mark, from_comment, require_own, to_comment
 from provisioner.datastore.postgres import RoleState
 from provisioner.datastore.postgres_connection import Connection, lock_server_wide, retrying, rows, scalar
-from provisioner.naming import is_member_role
+from provisioner.naming import becomes_member, is_member_role
 from provisioner.plan.resources import PostgresRole, RoleKind
 
 SAFE_ATTRIBUTES = sql.SQL("NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
@@ -63,8 +63,10 @@ def read_role(connection: Connection, name: str) -> RoleState | None:
     if not found:
         return None
     login, limit, *flags, comment, settings = found[0]
-    options = _has_membership_options(connection)
-    memberships = rows(connection, _MEMBERSHIPS_16 if options else _MEMBERSHIPS, {"name": name})
+    options = has_membership_options(connection)
+    listed = rows(connection, _MEMBERSHIPS_16 if options else _MEMBERSHIPS, {"name": name})
+    # That the application becomes members' roles is the matter of the members, which are one resource of their own.
+    memberships = [one for one in listed if not becomes_member(name, role=one[0])]
     attributes = [label for label, on in zip(_ATTRIBUTES, flags, strict=True) if on and (login or label != "INHERIT")]
     attributes += [f"{_ADMIN_OF}{group}" for group, admin, _, _ in memberships if admin]
     attributes += [f"{_INHERITS}{group}" for group, _, inherits, _ in memberships if inherits]
@@ -211,7 +213,7 @@ def _set_memberships(connection: Connection, wanted: PostgresRole, *, found: Rol
         connection.execute(sql.SQL("REVOKE {} FROM {} CASCADE").format(sql.Identifier(group), member))
     for group in sorted(admin_of & groups):
         connection.execute(sql.SQL("REVOKE ADMIN OPTION FOR {} FROM {} CASCADE").format(sql.Identifier(group), member))
-    options = sql.SQL(" WITH INHERIT FALSE, SET TRUE" if _has_membership_options(connection) else "")
+    options = sql.SQL(" WITH INHERIT FALSE, SET TRUE" if has_membership_options(connection) else "")
     for group in sorted((groups - present) | (inherits & groups)):
         connection.execute(sql.SQL("GRANT {} TO {}{}").format(sql.Identifier(group), member, options))
 
@@ -220,7 +222,8 @@ def _groups(attributes: tuple[str, ...], *, prefix: str) -> set[str]:
     return {one.removeprefix(prefix) for one in attributes if one.startswith(prefix)}
 
 
-def _has_membership_options(connection: Connection) -> bool:
+def has_membership_options(connection: Connection) -> bool:
+    """Whether a membership says itself if it inherits and may SET ROLE (PostgreSQL 16, GRANT)."""
     return connection.info.server_version >= MEMBERSHIP_OPTIONS_SINCE
 
 

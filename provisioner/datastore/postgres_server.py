@@ -145,6 +145,10 @@ class PostgresServerAdmin:
         with self._connect(wanted.database) as inside:
             return members_with_rows(inside, wanted, members)
 
+    def holds_data(self, database: str) -> bool:
+        """Whether any table of the database has a row."""
+        return self._has_database(database) and self._holds_data(database)
+
     def read_usage(self, database: str) -> DatabaseUsage | None:
         """Bytes and sessions, or None."""
         with self._connect() as connection:

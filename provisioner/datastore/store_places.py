@@ -8,6 +8,7 @@ wanted, not what a migration has done by now.
 2. When the Services lead elsewhere it says where, and from then on every plan leads there.
 3. When the way back is given up it counts a change of credentials, which the next apply makes; and when the platform's
    copy is erased it says so, and no plan has it any more.
+4. When an estate of the cooperative's own takes it over it says which: its credentials are that one's matter.
 
 Cut off in between, it goes on saying that the data store moves until the same command of the migration has ended.
 """
@@ -49,7 +50,9 @@ class StoreRecord:
         if not self.moved:
             return f"on the platform, back from the migration {self.migration}"
         back = (", erased on the platform" if self.place.erased else "") if self.final else ", with a way back"
-        return f"moved by {self.migration}: {where}{back}"
+        own = self.place.handed_over
+        over = f", handed over to the estate of the cluster {own}" if own else ""
+        return f"moved by {self.migration}: {where}{back}{over}"
 
 
 def read_place(records: Records, cooperative: str) -> StoreRecord | None:
@@ -82,9 +85,9 @@ def moved_to(records: Records, cooperative: str) -> StorePlace | None:
 
 def target_of(estate: Estate, records: Records, cooperative: str) -> MigrationTarget | None:
     """How the servers are reached that the cooperative's data store has moved to for good, as the migration's document
-    says; None if it has not, or the document is gone. Raises InvalidDescriptor."""
+    says; None if it has not, was handed over since, or the document is gone. Raises InvalidDescriptor."""
     found = read_place(records, cooperative)
-    if found is None or not found.final:
+    if found is None or not found.final or found.place.handed_over:
         return None
     try:
         return load_migration_alone(estate, found.migration).target

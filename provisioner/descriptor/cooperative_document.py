@@ -122,7 +122,7 @@ class PostgresDocument(Settings):
         description="shared: a database of its own on the shared server."
     )
     member_layout: Annotated[MemberLayout, BeforeValidator(choice(MemberLayout))] = Field(
-        description="How members are separated inside: by a column, or by a schema each."
+        description="How members are separated inside, as the solutions need it: by a column, or by a schema each."
     )
     storage: Bytes = Field(description="Size past which writes are stopped.")
     connection_limit: Annotated[PositiveCount, Field(description="Most sessions at one time.")]

@@ -34,7 +34,7 @@ from provisioner.descriptor.platform_values import path_of, secret_reference_val
 from provisioner.descriptor.suggestions import did_you_mean
 from provisioner.descriptor.text import read_text
 from provisioner.errors import Diagnostic
-from provisioner.naming import CooperativeName, tenant_names
+from provisioner.naming import CooperativeName
 
 Found = tuple[PathParts, str, str | None]
 WINDOW_LEAST = timedelta(minutes=10)
@@ -117,6 +117,7 @@ def _name(document: DataStoreMigrationDocument, *, file: Path) -> Iterator[Found
 def _spec_problems(spec: DataStoreMigrationSpec, *, described: Described) -> Iterator[Found]:
     yield from _cooperative(spec, described=described)
     yield from _references(spec.target)
+    yield from _slice_alone(spec)
     yield from _own_bucket(spec, platform=described.platform)
     yield from _window(spec)
     yield from _keeping(spec)
@@ -146,12 +147,19 @@ def _references(target: TargetDocument) -> Iterator[Found]:
             yield ("spec", "target", *part), "must have exactly one of env and file", None
 
 
+def _slice_alone(spec: DataStoreMigrationSpec) -> Iterator[Found]:
+    """Solutions serve all members: they do not follow one of them."""
+    if spec.scope.member is not None and spec.target.cluster is not None:
+        hint = "leave it out: the solutions stay with the cooperative and its other members"
+        yield ("spec", "target", "cluster"), "cannot stand beside a member's slice", hint
+
+
 def _own_bucket(spec: DataStoreMigrationSpec, *, platform: Platform | None) -> Iterator[Found]:
     """The bucket that it would move out of is no place to move to."""
     objects = spec.target.objects
     if platform is None or objects.endpoint != platform.objects.url:
         return
-    own = tenant_names(CooperativeName(spec.cooperative), cluster=platform.cluster.id).bucket
+    own = platform.names_of(CooperativeName(spec.cooperative)).bucket
     if objects.bucket == own:
         message = f"{objects.bucket} is the bucket of {spec.cooperative} itself"
         yield ("spec", "target", "objects", "bucket"), message, "name the bucket to move to"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.descriptor.cooperative import Contact
-from provisioner.naming import ClusterId
+from provisioner.naming import ClusterId, CooperativeName, TenantNames, tenant_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,10 @@ class PostgresServer:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectsServer:
-    """The S3 server with an IAM API: as coopctl reaches it (``url``, ``iam_url``) and as pods do (``pods``)."""
+    """The S3 server with an IAM API: as coopctl reaches it (``url``, ``iam_url``) and as pods do (``pods``).
+
+    ``bucket_prefix`` is what names of buckets begin with; empty for the cluster's id.
+    """
 
     url: str
     iam_url: str
@@ -62,6 +65,7 @@ class ObjectsServer:
     pods_scheme: str
     admin_credentials: SecretReference
     ca_file: Path | None
+    bucket_prefix: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +152,10 @@ class Platform:
     help_desk: Contact
     dumps: Dumps | None
     source: Path
+
+    def names_of(self, cooperative: CooperativeName) -> TenantNames:
+        """Every derived name of ``cooperative`` here."""
+        return tenant_names(cooperative, cluster=self.cluster.id, buckets=self.objects.bucket_prefix)
 
     @property
     def remedy(self) -> str:

@@ -167,6 +167,11 @@ class ObjectsServerDocument(Document):
     pods: ObjectsPodEndpointDocument = Field(description="The same server as pods reach it.")
     admin: ObjectsAdminDocument = Field(description="The administrator.")
     ca_file: Text | None = Field(default=None, description="The certificate authority's file, relative to the estate.")
+    bucket_prefix: Annotated[str, BeforeValidator(_cluster_id)] | None = Field(
+        default=None,
+        description="What buckets' names begin with; without it the cluster's id. Buckets that came from another"
+        " platform keep its id.",
+    )
 
 
 _RegistryField = Annotated[

@@ -170,6 +170,7 @@ def _objects(server: ObjectsServerDocument, *, estate: Estate) -> ObjectsServer:
         pods_scheme=str(server.pods.scheme),
         admin_credentials=secret_reference_value(server.admin.credentials, estate=estate),
         ca_file=path_of(server.ca_file, estate=estate) if server.ca_file else None,
+        bucket_prefix=server.bucket_prefix or "",
     )
 
 

@@ -8,18 +8,19 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import MAXYEAR, date
 from pathlib import Path
 
 from provisioner.descriptor.checking import check
-from provisioner.descriptor.cooperative import Afterwards, Cooperative
+from provisioner.descriptor.cooperative import Afterwards, Cooperative, MemberLayout
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.estate_rules import estate_problems
 from provisioner.descriptor.loading import cooperative_files, invalid, load_platform, surroundings
-from provisioner.descriptor.nodes import compose
+from provisioner.descriptor.nodes import ScalarNode, compose, find
 from provisioner.descriptor.platform_document import PlatformDocument
 from provisioner.descriptor.resolving import resolve, resolve_text
+from provisioner.descriptor.templates import TemplateShelf, shipped_templates
 from provisioner.descriptor.writing import quoted, write_whole
 from provisioner.errors import Diagnostic, Severity, UsageError, refused_by_system
 from provisioner.naming import name_problem
@@ -71,14 +72,22 @@ spec:
     domain: {domain}
     # Flows to the outside: [{{cidr: 203.0.113.0/24, ports: [443], why: tax office gateway}}]
     egress: []
-  # What is installed; `integrates` names other chosen solutions that one exchanges data with.
+{data_store}  # What is installed; `integrates` names other chosen solutions that one exchanges data with.
   solutions: {solutions}
+"""
+
+_DATA_STORE = """\
+  # How members are kept apart in the database, as the solutions need it; it stays so once there are data.
+  dataStore: {{postgres: {{memberLayout: {layout}}}}}
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewCooperative:
-    """What a new descriptor says; all other values come from the template."""
+    """What a new descriptor says; all other values come from the template.
+
+    ``member_layout`` is what the solutions need, None if they need none: it is written where the template has another.
+    """
 
     name: str
     display_name: str
@@ -91,6 +100,7 @@ class NewCooperative:
     domain: str
     operators: tuple[str, ...]
     solutions: tuple[str, ...]
+    member_layout: MemberLayout | None = None
 
 
 def new_cluster_id() -> str:
@@ -173,6 +183,7 @@ def create_cooperative(
     descriptor = estate.cooperatives / f"{wanted.name}.yaml"
     if descriptor.exists():
         raise UsageError(f"{descriptor} exists already", hint=f"edit it, or look at it: coopctl explain {wanted.name}")
+    wanted = _without_what_the_template_says(wanted, estate=estate)
     members = estate.root / "members" / f"{wanted.name}.csv"
     reference = f"{{file: ../members/{wanted.name}.csv}}"
     _refuse_problems(
@@ -186,6 +197,17 @@ def create_cooperative(
         return tuple(_write_cooperative(descriptor, _text(wanted, members=reference), members=members))
     except OSError as error:
         raise refused_by_system(error, f"{error.filename or descriptor} cannot be written") from error
+
+
+def _without_what_the_template_says(wanted: NewCooperative, *, estate: Estate) -> NewCooperative:
+    """``wanted``, whose layout is said only if it is another than the template's own for that size."""
+    read = TemplateShelf(folders=(estate.templates, shipped_templates())).template(wanted.template)
+    template = read.template if read else None
+    if template is None or wanted.size not in template.sizes:
+        return wanted
+    node, found = find(template.sizes[wanted.size].settings, ("dataStore", "postgres", "memberLayout"))
+    is_said = found and isinstance(node, ScalarNode) and node.text == wanted.member_layout
+    return replace(wanted, member_layout=None) if is_said else wanted
 
 
 def _write_cooperative(descriptor: Path, text: str, *, members: Path) -> list[Path]:
@@ -233,6 +255,7 @@ def _text(wanted: NewCooperative, *, members: str) -> str:
         members=members,
         operators=_listed("user", wanted.operators),
         domain=quoted(wanted.domain),
+        data_store=_DATA_STORE.format(layout=wanted.member_layout) if wanted.member_layout else "",
         solutions=_listed("name", wanted.solutions),
     )
 

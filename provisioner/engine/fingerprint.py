@@ -85,6 +85,7 @@ def _folder_digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file of ``folder`` but what an interpreter keeps beside the programs of an image."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and "__pycache__" not in path.parts:
             yield str(path.relative_to(folder)), path.read_bytes()

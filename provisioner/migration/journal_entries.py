@@ -19,6 +19,7 @@ class RunKind(StrEnum):
     REHEARSAL = "rehearsal"
     MIGRATION = "migration"
     ERASURE = "erasure"
+    HANDOVER = "handover"
 
 
 # What copies a data store: a run of another kind only looks at it, or takes away what is left of it.
@@ -35,6 +36,7 @@ class RunEnding(StrEnum):
     ROLLED_BACK = "rolled-back"
     FINALISED = "finalised"
     ERASED = "erased"
+    HANDED_OVER = "handed-over"
 
 
 class Phase(StrEnum):
@@ -50,6 +52,7 @@ class Phase(StrEnum):
     ROLLBACK = "rollback"
     FINALISE = "finalise"
     ERASE = "erase"
+    HANDOVER = "handover"
 
 
 class EntryKind(StrEnum):

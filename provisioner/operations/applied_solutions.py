@@ -134,7 +134,9 @@ def going_back(site: Site, target: Target, *, state: AppliedState) -> Target:
     home = site.folder(target.name) / UNPACKED
     _tidy(home, states=(state, *_read(site, target.name).known))
     charts = charts_of(site, state, into=home)
-    tenant = tenant_of(site.cooperatives[target.name], cluster=target.plan.cluster)
+    tenant = tenant_of(
+        site.cooperatives[target.name], cluster=target.plan.cluster, buckets=site.platform.objects.bucket_prefix
+    )
     return site.target_of(target.name, plan=with_charts(target.plan, charts, tenant=tenant))
 
 
@@ -179,8 +181,9 @@ def _chart(entry: Mapping[str, Any], *, folder: Path) -> SolutionChart:
 
 
 def _packed(chart: Path) -> bytes:
-    """The files of ``chart`` as one record."""
-    files = {path.relative_to(chart).as_posix(): path for path in sorted(chart.rglob("*")) if path.is_file()}
+    """The files of ``chart`` as one record, but for what an interpreter keeps beside the programs of an image."""
+    every = (path for path in sorted(chart.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    files = {path.relative_to(chart).as_posix(): path for path in every}
     packed = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
     return json.dumps(packed, indent=1, sort_keys=True).encode()
 

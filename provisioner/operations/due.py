@@ -16,6 +16,7 @@ from provisioner.descriptor.migration import DataStoreMigration, Window
 from provisioner.descriptor.platform import Platform
 from provisioner.migration.journal_entries import Phase, Run, RunEnding, RunKind, last_ended
 from provisioner.operations.migration_journals import read_journal
+from provisioner.operations.own_estate.way import SolutionsWay, WayStage, solutions_way
 
 REHEARSAL_AGE_MOST = timedelta(days=30)
 
@@ -32,6 +33,8 @@ class Lack(StrEnum):
     WINDOW_OVER = "window-over"
     WINDOW_LATE = "window-late"
     NO_DUMPS = "no-dumps"
+    SOLUTIONS_HERE = "solutions-here"
+    STILL_DESCRIBED = "still-described"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class Progress:
     """What the journal says of one migration; ``preflight`` and ``rehearsal`` are the last ones that ended.
 
     ``phase`` is the one of the step that was begun last, None where nothing runs; ``moved`` is when it was finalised.
+    ``solutions`` is how far they are on their way to a cluster of their own, None if they stay.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Progress:
     preflight: Run | None
     rehearsal: Run | None
     moved: datetime | None
+    solutions: SolutionsWay | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,7 @@ def progress_of(migration: DataStoreMigration, runs: Sequence[Run]) -> Progress:
         preflight=last_ended(runs, RunKind.PREFLIGHT),
         rehearsal=last_ended(runs, RunKind.REHEARSAL),
         moved=finalised.ended if finalised and not running else None,
+        solutions=solutions_way(migration, runs),
     )
 
 
@@ -138,6 +144,7 @@ def missing_for(
         case Afterwards.OWN_INFRASTRUCTURE:
             moves = [progress[name] for name in whole]
             if any(one.stage is Stage.MOVED for one in moves):
+                yield from _solutions(moves)
                 return
             if not moves:
                 yield _no_migration(cooperative)
@@ -192,6 +199,15 @@ def _before_moving(one: Progress, *, end: date, now: datetime) -> Iterator[Missi
     yield from _preflight(one)
     yield from _rehearsal(one, now=now)
     yield from _window(one, end=end, now=now)
+
+
+def _solutions(moves: Iterable[Progress]) -> Iterator[Missing]:
+    """What is left of a cooperative whose data store has moved, and whose solutions are to follow."""
+    for one in moves:
+        if one.stage is Stage.MOVED and (way := one.solutions) is not None:
+            gone = way.stage is WayStage.HANDED_OVER
+            lack = Lack.STILL_DESCRIBED if gone else Lack.SOLUTIONS_HERE
+            yield Missing(lack=lack, text=f"{one.name}: {way.text}", hint=way.hint)
 
 
 def _preflight(one: Progress) -> Iterator[Missing]:

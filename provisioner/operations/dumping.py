@@ -27,7 +27,7 @@ from provisioner.descriptor.platform import Dumps, Platform
 from provisioner.engine.events import Message, Report, Severity
 from provisioner.engine.lease import leased
 from provisioner.errors import CoopctlError, ProblemsFound, UsageError
-from provisioner.naming import CooperativeName, tenant_names
+from provisioner.naming import CooperativeName
 from provisioner.operations.site import Site
 
 SECRETS_FOLDER = "final-dump"
@@ -187,7 +187,7 @@ def _still_good(dumping: Dumping, name: str) -> KnownDump | None:
 
 def data_store_of(platform: Platform, name: str) -> DataStore:
     """The data store of the cooperative ``name`` on ``platform``."""
-    names = tenant_names(CooperativeName(name), cluster=platform.cluster.id)
+    names = platform.names_of(CooperativeName(name))
     return DataStore(
         mark=Mark(cluster=platform.cluster.id, cooperative=names.uid),
         postgres=postgres_access(platform.postgres),

@@ -1,6 +1,7 @@
 """Plans of example cooperatives that chose one solution: with little and with much, with plain and with hostile text.
 
 In the catalogue of an example everything is approved and needs nothing: reviews and needs are about real cooperatives.
+Members are kept apart as the solution wants it.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from provisioner.plan.cooperative import cooperative_plan
 from provisioner.plan.limit_range import limit_range
 from provisioner.plan.resources import CooperativePlan, SolutionChart
 from provisioner.plan.solution_chart import PODS_FOR_TWO_REPLICAS
+from provisioner.plan.solution_layouts import needed_layout
 from provisioner.plan.tenant import tenant_of
 from provisioner.plan.tenant_facts import tenant_facts
 from provisioner.rules.facts import Facts
@@ -89,7 +91,13 @@ def _choosing(
     choices = tuple(
         SolutionChoice(name=name, integrates=integrates if name == solution.name else ()) for name in sorted(names)
     )
-    return replace(of, solutions=choices, apps_budget=replace(of.apps_budget, pods=pods))
+    layout = needed_layout(names, catalogue=catalogue) or of.postgres.member_layout
+    return replace(
+        of,
+        solutions=choices,
+        apps_budget=replace(of.apps_budget, pods=pods),
+        postgres=replace(of.postgres, member_layout=layout),
+    )
 
 
 def _needed(names: tuple[str, ...], *, catalogue: Catalogue) -> set[str]:

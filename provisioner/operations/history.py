@@ -40,6 +40,7 @@ class Action(StrEnum):
     REPAIR = "repair"
     PROVE = "prove"
     ERASE = "erase"
+    HANDOVER = "handover"
 
 
 class Ending(StrEnum):

@@ -57,7 +57,9 @@ def find_leaving(
 ) -> tuple[Leaving, ...]:
     """Who leaves and has rows; where data are to be deleted, also who left before and whose rows were kept.
 
-    The database is asked only where somebody leaves, or data are to be deleted. Raises Unreachable or NotPermitted.
+    The database is asked only where somebody leaves, data are to be deleted, or shared tables are to become schemas.
+    Raises Unreachable or NotPermitted, and PolicyViolated for a database with data whose tables would have to become
+    schemas.
     """
     admin = open_postgres(site.platform, environment=environment)
     found = [one for target in targets for one in _leaving(site, target, data=data, admin=admin)]
@@ -125,6 +127,8 @@ def _leaving(site: Site, target: Target, *, data: LeavingData | None, admin: Pos
         _before(site, wanted, stack=target.name),
         Mark(cluster=target.plan.cluster, cooperative=target.plan.uid),
     )
+    if before.member_column and not wanted.member_column:
+        _require_no_data(site, target, wanted=wanted, admin=admin)
     gone = _gone(before, wanted=wanted)
     if not gone and data is not LeavingData.DELETE:
         return
@@ -135,6 +139,17 @@ def _leaving(site: Site, target: Target, *, data: LeavingData | None, admin: Pos
     for layout, members in asked.items():
         rows = admin.members_with_rows(layout, tuple(sorted(members))) if members else ()
         yield Leaving(stack=target.name, mark=mark, before=layout, members=rows)
+
+
+def _require_no_data(site: Site, target: Target, *, wanted: PostgresMembers, admin: PostgresAdmin) -> None:
+    """Refuse that members who share tables get schemas once there are data: nothing takes the tables apart."""
+    require_answer(postgres_server(site.platform), hint=site.platform.remedy)
+    if admin.holds_data(wanted.database):
+        raise PolicyViolated(
+            f"the memberLayout of {target.name} cannot become schema: its database has data",
+            why="its members share tables, and nothing distributes rows over schemas",
+            hint="nothing was changed; write `memberLayout: column` again, or describe a new cooperative",
+        )
 
 
 def _before(site: Site, wanted: PostgresMembers, *, stack: str) -> PostgresMembers:

@@ -28,8 +28,8 @@ from provisioner.datastore.erasure import (
     read_holdings,
     read_others,
 )
-from provisioner.datastore.records import Records, open_records
-from provisioner.datastore.store_places import StoreRecord, read_place, write_place
+from provisioner.datastore.records import Records
+from provisioner.datastore.store_places import read_place, write_place
 from provisioner.engine.lease import leased
 from provisioner.errors import NotFound, ProblemsFound
 from provisioner.migration.journal import Journal
@@ -42,6 +42,7 @@ from provisioner.operations.dumping import KnownDump, data_store_of, require_dum
 from provisioner.operations.history import Action
 from provisioner.operations.migration_finalising import dumping_of
 from provisioner.operations.migration_journals import read_site_journal, writing_journal
+from provisioner.operations.migration_place import moved_for_good, place_of, records_of
 from provisioner.operations.migration_run import Report, Told, recorded_step
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_tenancy import lease_folder
@@ -70,12 +71,12 @@ def require_erasable(site: MigrationSite, *, now: datetime, early: bool) -> None
     """
     name = site.migration.name
     require_dumps(site.platform)
-    if not _ended_for_good(site):
+    if not moved_for_good(site):
         raise ProblemsFound(
             f"the platform's copy is not erased: {name} can still go back",
             hint=f"run `coopctl migrate finalise {name}` first, when nobody needs the way back any more",
         )
-    if _place(site).place.erased and not _is_cut_off(site):
+    if place_of(site).place.erased and not _is_cut_off(site):
         raise NotFound(f"the platform holds nothing of {site.tenant.cooperative} any more: it was erased")
     until = _kept_until(site)
     if now < until and not early:
@@ -113,7 +114,7 @@ def erase_source(site: MigrationSite, *, now: Callable[[], datetime], early: boo
         outcome.details |= {"migration": site.migration.name, "proof": digest, "dump": str(proof["dump"])}
         written.end(RunEnding.ERASED, {"proof": dict(proof), "digest": digest})
         name = str(site.tenant.cooperative)
-        settle_dump(_records(site), name)
+        settle_dump(records_of(site), name)
     return Erased(migration=site.migration.name, cooperative=name, proof=proof, digest=digest)
 
 
@@ -144,7 +145,7 @@ def _erased(
         _require_erased(name, left=(*left, *_left_by_migrations(site)), missing=_missing(others, now_there))
         proof = _proof(before, dump=dump, others=others, at=now())
         result["proof"] = dict(proof)
-    _note_erased(_records(site), name)
+    _note_erased(records_of(site), name)
     return proof
 
 
@@ -212,11 +213,6 @@ def _left_by_migrations(site: MigrationSite) -> tuple[str, ...]:
     return tuple(f"the {one.kind} {one.name}" for one in own)
 
 
-def _ended_for_good(site: MigrationSite) -> bool:
-    found = _place(site)
-    return found.moved and found.final and found.migration == site.migration.name
-
-
 def _is_cut_off(site: MigrationSite) -> bool:
     record = read_site_journal(site)
     return record is not None and any(run.open and run.kind is RunKind.ERASURE for run in record.runs)
@@ -227,26 +223,11 @@ def _kept_until(site: MigrationSite) -> datetime:
     record = read_site_journal(site)
     runs = [run for run in record.runs if run.kind is RunKind.MIGRATION] if record else []
     switched = runs[-1].step(Phase.CUTOVER, OpenTarget.NAME) if runs else None
-    begun = switched.ended if switched is not None and switched.ended is not None else _place(site).since
+    begun = switched.ended if switched is not None and switched.ended is not None else place_of(site).since
     return begun + site.migration.keep_source
-
-
-def _place(site: MigrationSite) -> StoreRecord:
-    found = read_place(_records(site), str(site.tenant.cooperative))
-    if found is None:
-        raise NotFound(
-            f"the data store of {site.tenant.cooperative} has not moved",
-            hint=f"`coopctl migrate start {site.migration.name}` begins to move it",
-        )
-    return found
 
 
 def _note_erased(records: Records, cooperative: str) -> None:
     found = read_place(records, cooperative)
     if found is not None:
         write_place(records, cooperative, replace(found, place=replace(found.place, erased=True)))
-
-
-def _records(site: MigrationSite) -> Records:
-    state = site.platform.state
-    return open_records(state.url, credentials_file=state.credentials_file)

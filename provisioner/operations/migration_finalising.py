@@ -26,6 +26,7 @@ from provisioner.operations.migration_moving import Moving, moved
 from provisioner.operations.migration_returning import END_WAY_BACK, stay_at_target
 from provisioner.operations.migration_run import Report, Told
 from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.own_estate.way import SolutionsWay, solutions_way
 
 DUMP = "final-dump"
 
@@ -36,6 +37,7 @@ class Finalised:
 
     Who moved the data store has known its credentials. ``renewed`` names those that the next apply of the
     ``cooperative`` changes, ``rotate`` those that only the cooperative can change, on its own servers.
+    ``solutions`` are to follow to a cluster of its own, if the document names one.
     """
 
     migration: str
@@ -45,6 +47,7 @@ class Finalised:
     renewed: tuple[str, ...]
     rotate: tuple[str, ...]
     run: Run
+    solutions: SolutionsWay | None = None
 
 
 def dumping_of(site: MigrationSite) -> Dumping:
@@ -82,6 +85,7 @@ def finalise(site: MigrationSite, *, now: Callable[[], datetime], report: Report
             renewed=renewed,
             rotate=rotate,
             run=written.runs[-1],
+            solutions=solutions_way(site.migration, written.runs),
         )
 
 

@@ -35,7 +35,7 @@ from provisioner.migration.postgres_role_moves import drop_made_roles
 from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import Side, session, side_of_access
 from provisioner.migration.postgres_snapshot import drop_slot
-from provisioner.naming import CooperativeName, CooperativeUid, replication_names, tenant_names
+from provisioner.naming import CooperativeName, CooperativeUid, replication_names
 from provisioner.operations.migration_journals import read_journal
 
 MAINTENANCE = "postgres"
@@ -107,7 +107,7 @@ def _fences(platform: Platform, cooperative: str, *, environment: Mapping[str, s
     place = read_place(records, cooperative)
     if place is not None and (place.moved or place.moving):
         return
-    names = tenant_names(CooperativeName(cooperative), cluster=platform.cluster.id)
+    names = platform.names_of(CooperativeName(cooperative))
     access = postgres_access(platform.postgres)
     with session(side_of_access(access, database=MAINTENANCE, environment=environment)) as connection:
         found = rows(connection, _CLOSED, {"names": [names.application_role, names.reader_role, names.migration_role]})
@@ -140,7 +140,7 @@ def _known(estate: Estate, *, platform: Platform) -> tuple[dict[CooperativeUid, 
     known: dict[CooperativeUid, str] = {}
     open_ones: set[CooperativeUid] = set()
     for one in load_migrations(estate, platform=platform, cooperatives=()):
-        uid = tenant_names(CooperativeName(one.cooperative), cluster=platform.cluster.id).uid
+        uid = platform.names_of(CooperativeName(one.cooperative)).uid
         known[uid] = one.cooperative
         record = read_journal(estate, platform.state, one.name)
         if record is not None and any(_holds(one, run) for run in record.runs):

@@ -118,6 +118,7 @@ def _platform(site: MigrationSite, access: PodAccess, *, state_url: str, keep: K
             },
             "admin": {"credentials": _kept("source-objects", _key_text(access.key), keep)},
             **_ca(objects.ca_file, "source-objects-ca", keep),
+            **({"bucketPrefix": objects.bucket_prefix} if objects.bucket_prefix else {}),
         },
         "registry": {"address": platform.registry.address},
         "ingress": {"className": platform.ingress.class_name, "controllerNamespace": _NONE},

@@ -18,7 +18,7 @@ from provisioner.errors import NotFound, UsageError
 from provisioner.migration.journal import journal_file
 from provisioner.migration.objects_bucket import Bucket, open_bucket
 from provisioner.migration.postgres_sides import Side, side_from_dsn, side_of_access
-from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names, tenant_names
+from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names
 
 # In a pod of the platform: servers are reached where pods reach them, and called by their own names all the same.
 IN_PLATFORM = "COOPCTL_IN_PLATFORM"
@@ -78,6 +78,7 @@ class TargetSite:
     files: MigrationFiles
     target: Side
     target_bucket: Bucket
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ def open_migration(estate: Estate, name: str, *, environment: Mapping[str, str])
     """
     platform = load_platform(estate)
     [migration] = load_migrations(estate, platform=platform, cooperatives=(), only=name)
-    tenant = tenant_names(CooperativeName(migration.cooperative), cluster=platform.cluster.id)
+    tenant = platform.names_of(CooperativeName(migration.cooperative))
     alone = _target(estate, migration, environment=environment)
     access, inside = postgres_access(platform.postgres), IN_PLATFORM in environment
     return MigrationSite(
@@ -212,6 +213,7 @@ def _target(estate: Estate, migration: DataStoreMigration, *, environment: Mappi
         target_bucket=open_bucket(
             objects.bucket, access, environment=environment, what="the access key of the target's bucket"
         ),
+        environment=environment,
     )
 
 

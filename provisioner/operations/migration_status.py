@@ -16,6 +16,7 @@ from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import session
 from provisioner.operations.migration_journals import Held, read_holder, read_journal, read_site_journal
 from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.own_estate.way import SolutionsWay, solutions_way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class MigrationStatus:
 
     ``leftovers`` are what this migration has on the source's server now; ``silent`` says why the source did not answer.
     ``held`` says who works on it, on whichever machine, where the state is a bucket. ``job_login`` is what the Job in
-    the platform is let in with, while the source has it.
+    the platform is let in with, while the source has it. ``solutions`` is how far they are on their way to a cluster of
+    their own, if the document names one.
     """
 
     migration: str
@@ -35,6 +37,7 @@ class MigrationStatus:
     silent: str | None
     held: Held | None = None
     job_login: JobLogin | None = None
+    solutions: SolutionsWay | None = None
 
     @property
     def orphaned(self) -> bool:
@@ -86,6 +89,7 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
         silent=silent,
         held=read_holder(site),
         job_login=login,
+        solutions=solutions_way(site.migration, record.runs if record else ()),
     )
 
 

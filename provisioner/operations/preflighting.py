@@ -12,7 +12,7 @@ from datetime import datetime
 
 from provisioner.datastore.credentials import generate_password
 from provisioner.datastore.dump_programs import find_tools
-from provisioner.descriptor.migration import DataStoreMigration, MigrationMode
+from provisioner.descriptor.migration import MigrationMode
 from provisioner.errors import NotFound, NotPermitted, PlanRefused, Severity, Unreachable
 from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import RunEnding, RunKind
@@ -28,6 +28,7 @@ from provisioner.migration.postgres_sides import Side, session
 from provisioner.migration.postgres_survey import survey_source, survey_target
 from provisioner.migration.postgres_target_checks import alone_problems
 from provisioner.migration.surveyed import Judged, Survey, as_problem, errors_first, judge
+from provisioner.operations.cluster_checks import cluster_problems
 from provisioner.operations.migration_journals import writing_journal
 from provisioner.operations.migration_site import MigrationSite, TargetSite
 
@@ -86,7 +87,7 @@ def preflight_target(site: TargetSite, *, now: Callable[[], datetime], say: Say)
     with reaching_target():
         found = list(map(as_problem, target_findings(site.target_bucket, versions=True)))
         found += _empty(_survey_target(site.target_bucket, tried=found))
-    problems = errors_first((*alone_problems(facts), *found, *_of_document(site.migration)))
+    problems = errors_first((*alone_problems(facts), *found, *cluster_problems(site)))
     return PreflightReport(
         migration=site.migration.name, at=now(), target_version=facts.server.version, problems=problems
     )
@@ -116,7 +117,7 @@ def look(site: MigrationSite, *, say: Say) -> tuple[Survey, Judged]:
         target_bucket=target_bucket,
         unreachable=unreachable,
     )
-    further = (*tried, *_tools(site, source, target), *_of_document(site.migration), *_of_names(site))
+    further = (*tried, *_tools(site, source, target), *cluster_problems(site), *_of_names(site))
     return survey, judge(survey, wanted=wanted, further=further)
 
 
@@ -167,16 +168,6 @@ def _tools(site: MigrationSite, source: SourceFacts, target: TargetFacts) -> Ite
             what=error.message,
             consequence="neither schema nor rows can be copied",
             remedy=error.hint or "",
-        )
-
-
-def _of_document(migration: DataStoreMigration) -> Iterator[Problem]:
-    if migration.target.cluster is not None:
-        yield Problem(
-            severity=Severity.WARNING,
-            what="the document names a cluster for the solutions",
-            consequence="only the data store is moved; the solutions stay where they are",
-            remedy="install them there from the same descriptor",
         )
 
 

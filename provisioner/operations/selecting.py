@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from provisioner.datastore.store_places import read_place
 from provisioner.descriptor.cooperative import Cooperative
 from provisioner.errors import NotFound, UsageError
 from provisioner.operations.orphans import Orphan, find_orphans
@@ -38,12 +39,30 @@ class Choice:
 
 
 def choose(site: Site, *, names: Sequence[str], selectors: Sequence[str], everyone: bool) -> Choice:
-    """What is meant of ``site``. Raises what `select` raises, unless orphans are all that there is to show."""
+    """What is meant of ``site``.
+
+    Raises what `select_here` raises, unless orphans are all that there is to show.
+    """
     orphans = find_orphans(site) if everyone else ()
     if orphans and not site.cooperatives:
         return Choice(names=(), orphans=orphans)
-    chosen = select(site.cooperatives, names=names, selectors=selectors, everyone=everyone)
+    chosen = select_here(site, names=names, selectors=selectors, everyone=everyone)
     return Choice(names=chosen, orphans=orphans)
+
+
+def select_here(site: Site, *, names: Sequence[str], selectors: Sequence[str], everyone: bool) -> tuple[str, ...]:
+    """As `select`, of the cooperatives of ``site``; who has left is meant by name alone."""
+    chosen = select(site.cooperatives, names=names, selectors=selectors, everyone=everyone)
+    return chosen if names else tuple(name for name in chosen if not has_left(site, name))
+
+
+def has_left(site: Site, name: str) -> bool:
+    """Whether an estate of its own has taken the cooperative over, and nothing of it is applied here any more: its
+    descriptor is only kept for what is to be erased."""
+    if site.engine.checkpoint(name) is not None:
+        return False
+    found = read_place(site.records(), name)
+    return found is not None and bool(found.place.handed_over)
 
 
 def select(

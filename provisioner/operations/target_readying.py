@@ -20,7 +20,7 @@ from provisioner.embedded.process import Report
 from provisioner.embedded.target import TargetServers
 from provisioner.embedded.target_store import REGION, TargetStore, dsn, empty_store, make_store, objects_url
 from provisioner.errors import PlanRefused, UsageError
-from provisioner.naming import CooperativeName, tenant_names
+from provisioner.naming import CooperativeName
 from provisioner.operations.migration_journals import read_journal
 from provisioner.operations.migration_tenancy import application_key
 
@@ -132,7 +132,7 @@ def migration_name(cooperative: str) -> str:
 
 def _store(estate: Estate, cooperative: str) -> TargetStore:
     described, _ = load_estate(estate, names=[cooperative])
-    names = tenant_names(CooperativeName(cooperative), cluster=described.cluster.id)
+    names = described.names_of(CooperativeName(cooperative))
     return TargetStore(
         database=names.database,
         bucket=names.bucket,

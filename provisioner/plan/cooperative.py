@@ -53,7 +53,7 @@ def cooperative_plan(
     never allowed.
     """
     platform = seen_from_pods(platform, moved_to=moved_to)
-    tenant = tenant_of(cooperative, cluster=platform.cluster.id)
+    tenant = tenant_of(cooperative, cluster=platform.cluster.id, buckets=platform.objects.bucket_prefix)
     facts = tenant_facts(tenant, platform=platform, exceptions=exceptions)
     placed = placed_solutions(cooperative, catalogue=catalogue)
     guards = _guards(tenant, platform=platform, facts=facts, placed=placed)

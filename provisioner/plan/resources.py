@@ -98,9 +98,9 @@ class PostgresMembers:
     """All members of a cooperative in its database: one resource, however many they are.
 
     Each has a role that cannot log in. With a ``member_column`` that role sees the member's rows of tables that all
-    share; without (empty) it has a schema of its own, which beside it the application alone uses. Past
-    ``storage_bytes`` (0 for no limit), and where ``writes_stopped``, both may only read there. ``members`` are ids of
-    the member list, sorted.
+    share; without (empty) it has a schema of its own, which it alone uses: the application becomes that role with SET
+    ROLE. Past ``storage_bytes`` (0 for no limit), and where ``writes_stopped``, both may only read there. ``members``
+    are ids of the member list, sorted.
     """
 
     key: str

@@ -11,6 +11,7 @@ from provisioner.catalogue.offer import Review
 from provisioner.catalogue.requirement import is_older
 from provisioner.descriptor.cooperative import Cooperative, SolutionChoice
 from provisioner.errors import Diagnostic, InvalidDescriptor, Location, Severity
+from provisioner.plan.solution_layouts import unfit_layout
 from provisioner.plan.solution_needs import unmet_needs
 
 # The values that coopctl sets in every chart; a descriptor may not.
@@ -68,7 +69,8 @@ def _problems(choice: SolutionChoice, *, cooperative: Cooperative, catalogue: Ca
     yield from _integration_problems(choice, solution=solution, names=names)
     together = {*solution.depends, *choice.integrates} & names
     yield from _age_problems(solution, together=together, catalogue=catalogue)
-    for message, hint in unmet_needs(solution.offer.needs, cooperative=cooperative):
+    unfit = unfit_layout(solution, cooperative=cooperative, catalogue=catalogue)
+    for message, hint in (*unmet_needs(solution.offer.needs, cooperative=cooperative), *unfit):
         yield _Problem(message=message, hint=hint)
     yield from _sector_problems(solution, sector=cooperative.sector)
 

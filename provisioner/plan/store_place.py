@@ -14,13 +14,15 @@ class StorePlace:
     """The servers of a data store, as pods reach them.
 
     ``rotation`` counts how often its credentials were changed since it is there for good; ``erased``: nothing of it is
-    on the platform's servers any more.
+    on the platform's servers any more. ``handed_over`` is the id of the cluster of its own estate, if one has taken it
+    over: nothing of it is changed from here any more.
     """
 
     postgres: Endpoint
     objects: Endpoint
     rotation: int = 0
     erased: bool = False
+    handed_over: str = ""
 
 
 def platform_place(platform: Platform) -> StorePlace:

@@ -44,6 +44,8 @@ class TenantNamespace:
         return f"{self.part}-namespace"
 
 
-def tenant_of(cooperative: Cooperative, *, cluster: ClusterId) -> Tenant:
-    """The tenant that ``cooperative`` is on the platform with the id ``cluster``."""
-    return Tenant(cooperative=cooperative, cluster=cluster, names=tenant_names(cooperative.name, cluster=cluster))
+def tenant_of(cooperative: Cooperative, *, cluster: ClusterId, buckets: str = "") -> Tenant:
+    """The tenant that ``cooperative`` is on the platform with the id ``cluster``, whose buckets begin with ``buckets``
+    (empty: with that id)."""
+    names = tenant_names(cooperative.name, cluster=cluster, buckets=buckets)
+    return Tenant(cooperative=cooperative, cluster=cluster, names=names)

@@ -65,6 +65,8 @@ EVERY_OPEN_DATABASE = (
 EVERY_GROUP = (
     "SELECT rolname FROM pg_roles WHERE rolname <> current_user AND rolname <> '{owner}' AND pg_has_role(oid, 'MEMBER')"
 )
+# Of members' roles, which it becomes with SET ROLE, none may lend it its rights otherwise.
+BUT_MEMBERS = " AND NOT (starts_with(rolname::text, '{prefix}') AND NOT pg_has_role(oid, 'USAGE'))"
 WORDS_OF_LANGUAGE_C = "CREATE FUNCTION public.coopctl_proof() RETURNS int LANGUAGE c AS '/nonexistent', 'proof'"
 LARGE_OBJECT = "SELECT lo_create(0)"
 NEW_TABLE = ("CREATE TABLE public.coopctl_proof (a int)", "INSERT INTO public.coopctl_proof VALUES (1)")
@@ -89,6 +91,11 @@ MEMBER_ROWS = (
     """DO $$ BEGIN IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
         PERFORM coopctl.secure('public.coopctl_proof'::regclass); END IF; END $$""",
 )
+NEW_MEMBER_TABLE = (
+    'CREATE TABLE "{schema}".coopctl_proof (a int)',
+    'INSERT INTO "{schema}".coopctl_proof VALUES (1)',
+)
+MEMBER_TABLE = 'SELECT a FROM "{schema}".coopctl_proof'
 EVERY_MEMBER_ROW = "SELECT * FROM public.coopctl_proof"
 OWN_MEMBER_ROW = "INSERT INTO public.coopctl_proof VALUES ('{member}')"
 # Which rows a login may see is asked of the roles that it was granted: for this transaction the administrator's is one.

@@ -7,7 +7,7 @@ tenant's roles may do with tables is tried on a table that its owner makes in th
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from provisioner.naming import MemberNames, TenantNames, member_names
+from provisioner.naming import MemberNames, TenantNames, member_names, member_role_prefix
 from provisioner.plan.resources import PostgresDatabase, PostgresGrants, PostgresMembers, PostgresRole, RoleKind
 from provisioner.proof import database_statements as statements
 from provisioner.proof.attempts import About, Area, Connect, DatabaseAttempt, Guard, GuardKind, Sql, StoreLook
@@ -41,21 +41,26 @@ def database_attempts(
     tenant: ProvenTenant, *, facts: DatabaseFacts, neighbours: Sequence[Neighbour]
 ) -> tuple[DatabaseAttempt, ...]:
     """The attempts of the tenant's roles, those that the administrator makes in their place, and looks at its parts."""
-    planners = [_Planner(names=tenant.names, role=role, facts=facts) for role in facts.logins]
+    apart = keeps_members_apart(tenant)
+    planners = [
+        _Planner(names=tenant.names, role=role, facts=facts, becomes_members=not apart and role is RoleKind.APPLICATION)
+        for role in facts.logins
+    ]
     wanted = [item for item in tenant.plan.resources if isinstance(item, _PartOfStore)]
     return (
         *(_look(item) for item in wanted),
         *(attempt for planner in planners for attempt in planner.attempts(neighbours=neighbours)),
         *_on_tables(tenant.names, facts=facts, neighbours=neighbours),
-        *(_on_member_rows(tenant) if keeps_members_apart(tenant) else ()),
+        *(_on_member_rows(tenant) if apart else _on_member_schemas(tenant)),
     )
 
 
 class _Planner:
-    """Plans for one of the tenant's roles."""
+    """Plans for one of the tenant's roles; one that ``becomes_members`` may take their roles with SET ROLE."""
 
-    def __init__(self, *, names: TenantNames, role: RoleKind, facts: DatabaseFacts) -> None:
+    def __init__(self, *, names: TenantNames, role: RoleKind, facts: DatabaseFacts, becomes_members: bool) -> None:
         self._names = names
+        self._becomes_members = becomes_members
         self._role = role
         self._facts = facts
         self._who = f"database role {dict(zip(RoleKind, names.roles, strict=True))[role]}"
@@ -85,6 +90,8 @@ class _Planner:
         yield self._sql("reads what others ask the server", hidden, finds_nothing=True)
         yield self._sql("may connect to any other database", statements.EVERY_OPEN_DATABASE, finds_nothing=True)
         groups = statements.EVERY_GROUP.format(owner=self._names.owner_role if self._owns else "")
+        if self._becomes_members:
+            groups += statements.BUT_MEMBERS.format(prefix=member_role_prefix(self._names.database))
         yield self._sql("belongs to any other role", groups, finds_nothing=True)
 
     def _on_server(self, neighbours: Sequence[Neighbour]) -> Iterator[DatabaseAttempt]:
@@ -222,6 +229,26 @@ def _on_member_rows(tenant: ProvenTenant) -> Iterator[DatabaseAttempt]:
         yield from _on_own_rows(member_names(member, database=names.database), before=before)
 
 
+def _on_member_schemas(tenant: ProvenTenant) -> Iterator[DatabaseAttempt]:
+    """A member works in its own schema; nobody else reads there: no other member, nor reader, nor the application while
+    it has not become the member."""
+    names = tenant.names
+    listed = [one for item in tenant.plan.resources if isinstance(item, PostgresMembers) for one in item.members]
+    members = [member_names(one, database=names.database) for one in listed[:2]]
+    for own in members[:1]:
+        made = tuple(one.format(schema=own.schema) for one in statements.NEW_MEMBER_TABLE)
+        ready = (f'SET LOCAL ROLE "{names.owner_role}"', *made)
+        statement = statements.MEMBER_TABLE.format(schema=own.schema)
+        as_member = {one.role: [each.format(role=one.role) for each in statements.AS_MEMBER] for one in members}
+        others = {role: [f'SET LOCAL ROLE "{role}"'] for role in (names.application_role, names.reader_role)}
+        before = {role: (*ready, *becoming) for role, becoming in (as_member | others).items()}
+        control = _of_members(own.role, "works in its own schema", statement, before=before[own.role])
+        yield control
+        for role in sorted(set(before) - {own.role}):
+            what = f"reads the schema of the member {own.id}"
+            yield _of_members(role, what, statement, before=before[role], rests_on=control, finds_nothing=False)
+
+
 def _on_own_rows(names: MemberNames, *, before: tuple[str, ...]) -> Iterator[DatabaseAttempt]:
     words = {"column": MEMBER_COLUMN, "member": names.id, "role": names.role}
     ready = (*before, *(one.format(**words) for one in (statements.OWN_MEMBER_ROW, *statements.AS_MEMBER)))
@@ -231,8 +258,16 @@ def _on_own_rows(names: MemberNames, *, before: tuple[str, ...]) -> Iterator[Dat
     yield _of_members(names.role, "reads rows of other members", others, before=ready, rests_on=control)
 
 
-def _of_members(role: str, what: str, statement: str, *, before: tuple[str, ...], rests_on: Sql | None = None) -> Sql:
-    """A look at rows of members: one that must find none, if it rests on a control."""
+def _of_members(
+    role: str,
+    what: str,
+    statement: str,
+    *,
+    before: tuple[str, ...],
+    rests_on: Sql | None = None,
+    finds_nothing: bool = True,
+) -> Sql:
+    """A look at rows of members: one that must be refused, or find none, if it rests on a control."""
     about = About(
         id=f"database/{role}/{what}",
         area=Area.DATABASE,
@@ -241,7 +276,8 @@ def _of_members(role: str, what: str, statement: str, *, before: tuple[str, ...]
         guard=POSTGRES if rests_on else None,
         rests_on=(rests_on.about.id,) if rests_on else (),
     )
-    return Sql(about=about, role=None, statement=statement, before=before, finds_nothing=rests_on is not None)
+    empty = finds_nothing and rests_on is not None
+    return Sql(about=about, role=None, statement=statement, before=before, finds_nothing=empty)
 
 
 def _on_table(names: TenantNames, *, role: str, verb: str, statement: str, may: bool) -> Sql:

@@ -11,7 +11,6 @@ from provisioner.naming import (
     LABEL_COOPERATIVE,
     CooperativeName,
     TenantNames,
-    tenant_names,
 )
 from provisioner.plan import priority_class
 from provisioner.plan.manifest import Manifest
@@ -124,7 +123,7 @@ class Neighbour:
 
 def proven_tenant(plan: CooperativePlan, *, terms: Terms) -> ProvenTenant:
     """The tenant of ``plan``, which was made on ``terms``."""
-    names = tenant_names(terms.cooperative.name, cluster=terms.platform.cluster.id)
+    names = terms.platform.names_of(terms.cooperative.name)
     operators = {(str(one.kind), one.name) for one in terms.cooperative.operators}
     return ProvenTenant(
         plan=plan,
@@ -171,7 +170,7 @@ def _operator(kind: str, name: str) -> Attacker:
 def _neighbour(name: str, annotations: Mapping[str, str], *, of: ProvenTenant) -> Neighbour:
     listed = [item.partition(":") for item in annotations.get(ANNOTATION_OPERATORS, "").split()]
     return Neighbour(
-        names=tenant_names(CooperativeName(name), cluster=of.plan.cluster),
+        names=of.terms.platform.names_of(CooperativeName(name)),
         operators=tuple(_operator(kind, escaped.replace("%20", " ")) for kind, _, escaped in listed),
     )
 

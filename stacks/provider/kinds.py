@@ -134,8 +134,9 @@ def elsewhere(stores: Stores, *, what: str) -> Elsewhere:
     if stores.elsewhere is None:
         raise NotFound(
             f"the credentials of {what} cannot be changed where its data store lives",
-            why="the migration that moved it is not in the estate any more",
-            hint="bring its document in migrations/ back, with the target's credentials",
+            why="the migration that moved it is not in the estate any more, or handed it over to an estate of its own",
+            hint="bring its document in migrations/ back, with the target's credentials; what was handed over is taken"
+            " away here by `coopctl destroy`",
         )
     return stores.elsewhere
 

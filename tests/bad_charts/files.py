@@ -98,6 +98,22 @@ FILES = (
         at="category",
     ),
     BadChart(
+        name="keeps members apart in no known way",
+        rule="chart-documents",
+        file="Chart.yaml",
+        change=adding("  coopctl.dev/member-layout: schemas\n"),
+        at="member-layout",
+        told="did you mean 'schema'?",
+    ),
+    BadChart(
+        name="keeps members apart otherwise than what it needs",
+        rule="chart-references",
+        file="Chart.yaml",
+        change=adding("  coopctl.dev/member-layout: schema\n  coopctl.dev/depends: ledger\n"),
+        at="member-layout",
+        told="can never be chosen together",
+    ),
+    BadChart(
         name="has another name than its folder",
         rule="chart-documents",
         file="Chart.yaml",

@@ -35,6 +35,7 @@ COMMANDS = {
     "help-migrate-rollback.txt": ["migrate", "rollback", "--help"],
     "help-migrate-finalise.txt": ["migrate", "finalise", "--help"],
     "help-migrate-erase.txt": ["migrate", "erase", "--help"],
+    "help-migrate-estate.txt": ["migrate", "estate", "--help"],
     "help-migrate-orphans.txt": ["migrate", "orphans", "--help"],
     "help-migrate-report.txt": ["migrate", "report", "--help"],
 }

@@ -24,6 +24,7 @@ from provisioner.datastore.members_dump import delete_members
 from provisioner.datastore.postgres_member_facts import MembersState
 from provisioner.datastore.stopping import NeverStopped
 from provisioner.errors import NotOurs, ProblemsFound, UsageError
+from provisioner.naming import member_names
 from provisioner.plan.resources import RoleKind
 from tests.conftest import Servers
 from tests.data_stores import Tenant, make_data_store, new_tenant, postgres_access_of, postgres_of, session
@@ -56,7 +57,13 @@ class Store:
         database = self.tenant.names.database
         with session(self.servers, database=database, user=user, password=password) as connection:
             cursor = connection.execute(statement.encode())
+            while cursor.nextset():
+                """The answer to the last statement counts."""
             return cursor.fetchall() if cursor.description else []
+
+    def becoming(self, member: str, statement: str) -> str:
+        """What the application does to work as a member."""
+        return f"SET ROLE {member_names(member, database=self.tenant.names.database).role}; {statement}"
 
     def delete(self, *members: str, recipient: str = "") -> DumpReport:
         self.dumps += 1
@@ -98,7 +105,9 @@ def test_what_is_deleted_is_in_the_dump_and_others_work_on(store: Store) -> None
 
     store.admin.ensure_members(store.after, mark=store.tenant.mark)
     assert store.state() == MembersState(provisioned=("m-3",))
-    assert store.run("SELECT word FROM member_m_3.files", role=RoleKind.APPLICATION) == [("member_m_3",)]
+    assert store.run(store.becoming("m-3", "SELECT word FROM member_m_3.files"), role=RoleKind.APPLICATION) == [
+        ("member_m_3",)
+    ]
     assert store.run("SELECT nspname FROM pg_namespace WHERE nspname ~ '^member_'") == [("member_m_3",)]
 
 
@@ -115,9 +124,9 @@ def test_while_the_dump_is_made_the_application_is_kept_out_of_what_leaves(
     seen: list[str] = []
 
     def looked_at(*arguments: object, **options: object) -> object:
-        for statement in ("DELETE FROM member_m_1.files", "DELETE FROM member_m_3.files"):
+        for member, statement in (("m-1", "DELETE FROM member_m_1.files"), ("m-3", "DELETE FROM member_m_3.files")):
             try:
-                store.run(statement, role=RoleKind.APPLICATION)
+                store.run(store.becoming(member, statement), role=RoleKind.APPLICATION)
                 seen.append(statement)
             except errors.InsufficientPrivilege:
                 continue
@@ -137,7 +146,7 @@ def test_what_was_begun_before_the_closing_is_in_the_dump(store: Store) -> None:
         ThreadPoolExecutor() as pool,
     ):
         with early.transaction():
-            early.execute("INSERT INTO member_m_1.files VALUES ('at the last moment')")
+            early.execute(store.becoming("m-1", "INSERT INTO member_m_1.files VALUES ('at the last moment')").encode())
             deleting = pool.submit(store.delete, "m-1")
             while not store.run("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"):
                 assert not deleting.done()
@@ -162,7 +171,9 @@ def test_a_dump_that_fails_deletes_nothing_and_the_next_one_goes_on(
     assert store.state().retained == ("m-1", "m-2")
     assert list((store.folder / "dumps").glob("*")) == [], "no dump that is not whole"
     store.admin.ensure_members(store.before, mark=store.tenant.mark)
-    assert store.run("SELECT word FROM member_m_1.files", role=RoleKind.APPLICATION) == [("member_m_1",)]
+    assert store.run(store.becoming("m-1", "SELECT word FROM member_m_1.files"), role=RoleKind.APPLICATION) == [
+        ("member_m_1",)
+    ]
     store.delete("m-1", "m-2")
     assert store.run("SELECT nspname FROM pg_namespace WHERE nspname ~ '^member_'") == [("member_m_3",)]
 

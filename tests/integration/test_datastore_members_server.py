@@ -54,6 +54,10 @@ class Store:
     def as_member(self, statement: str) -> list[tuple[Any, ...]]:
         return self._run(statement, user=self.login, password=Secret("sesame"))
 
+    def becoming(self, member: str, statement: str) -> str:
+        """What the application does to work as a member."""
+        return f"SET ROLE {member_names(member, database=self.tenant.names.database).role}; {statement}"
+
     def migrate(self, statement: str) -> None:
         self.run(f"SET ROLE {self.tenant.names.owner_role}; {statement}", role=RoleKind.MIGRATION)
 
@@ -85,12 +89,46 @@ def by_column(servers: Servers) -> Iterator[Store]:
     store.close()
 
 
-def test_a_member_works_in_its_own_schema_and_the_application_in_all(by_schema: Store) -> None:
+def test_a_member_works_in_its_own_schema_and_the_application_in_each_by_becoming_the_member(by_schema: Store) -> None:
     by_schema.migrate("CREATE TABLE member_m_1.files (id serial, word text); CREATE TABLE member_m_2.files (word text)")
     by_schema.as_member("INSERT INTO member_m_1.files (word) VALUES ('mine')")
     assert by_schema.as_member("SELECT id, word FROM member_m_1.files") == [(1, "mine")]
-    by_schema.run("INSERT INTO member_m_2.files VALUES ('theirs')", role=RoleKind.APPLICATION)
-    assert by_schema.run("SELECT word FROM member_m_1.files", role=RoleKind.APPLICATION) == [("mine",)]
+    theirs = by_schema.becoming(
+        "m-2", "INSERT INTO member_m_2.files VALUES ('theirs'); SELECT word FROM member_m_2.files"
+    )
+    assert by_schema.run(theirs, role=RoleKind.APPLICATION) == [("theirs",)]
+    for statement in ("SELECT word FROM member_m_1.files", by_schema.becoming("m-2", "SELECT * FROM member_m_1.files")):
+        with pytest.raises(errors.InsufficientPrivilege):
+            by_schema.run(statement, role=RoleKind.APPLICATION)
+
+
+def test_where_members_share_tables_the_application_becomes_nobody(by_column: Store) -> None:
+    for role in (RoleKind.APPLICATION, RoleKind.READER):
+        with pytest.raises(errors.InsufficientPrivilege):
+            by_column.run(by_column.becoming("m-1", "SELECT 1"), role=role)
+
+
+def test_an_application_that_may_more_than_become_a_member_is_told_and_mended(by_schema: Store) -> None:
+    names = by_schema.tenant.names
+    role = member_names("m-1", database=names.database).role
+    by_schema.run(f"GRANT {role} TO {names.application_role} WITH ADMIN OPTION")
+    assert read(by_schema).deviations == (f"the role {role} is taken by {names.application_role} ADMIN",)
+    by_schema.admin.ensure_members(by_schema.wanted, mark=by_schema.tenant.mark)
+    assert read(by_schema) == MembersState(provisioned=("m-1", "m-2"))
+    found = by_schema.admin.read_role(names.application_role)
+    assert found is not None
+    assert (found.member_of, found.attributes) == ((), ())
+    by_schema.run(by_schema.becoming("m-1", "SELECT 1"), role=RoleKind.APPLICATION)
+
+
+def test_the_layout_that_was_chosen_last_says_whom_the_application_becomes(by_schema: Store) -> None:
+    for column, may in ((COLUMN, False), ("", True)):
+        wanted = replace(by_schema.wanted, member_column=column)
+        by_schema.admin.ensure_grants(by_schema.tenant.grants(member_column=column))
+        by_schema.admin.ensure_members(wanted, mark=by_schema.tenant.mark)
+        query = f"SELECT pg_has_role('{by_schema.tenant.names.application_role}', '{{}}', 'MEMBER')"
+        role = member_names("m-1", database=by_schema.tenant.names.database).role
+        assert by_schema.run(query.format(role)) == [(may,)]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +189,8 @@ def test_a_login_of_a_member_s_role_sees_its_rows_of_shared_tables(by_column: St
         ("GRANT {owner} TO {role}", "the role {role} has the rights of {owner}"),
         ("ALTER SCHEMA member_m_1 OWNER TO postgres", "the schema member_m_1 belongs to postgres"),
         ("GRANT CREATE ON SCHEMA member_m_1 TO {app}", "not wanted: {app} CREATE on schema member_m_1"),
+        ("GRANT USAGE ON SCHEMA member_m_1 TO {app}", "not wanted: {app} USAGE on schema member_m_1"),
+        ("REVOKE {role} FROM {app}", "the role {role} is taken by nobody"),
         ("GRANT SELECT (w) ON member_m_1.files TO PUBLIC", "not wanted: PUBLIC SELECT on column member_m_1.files.w"),
         ("REVOKE INSERT ON member_m_1.files FROM {role}", "missing: {role} INSERT on table member_m_1.files"),
         (

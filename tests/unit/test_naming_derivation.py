@@ -97,3 +97,12 @@ def test_two_members_that_would_share_a_role_are_refused(monkeypatch: pytest.Mon
 def test_one_name_on_two_platforms_has_two_marks() -> None:
     name = CooperativeName("plastics")
     assert naming.cooperative_uid(name, cluster=ClusterId("a")) != naming.cooperative_uid(name, cluster=ClusterId("b"))
+
+
+@given(name=names)
+def test_a_cluster_of_its_own_has_an_id_that_is_valid_and_always_the_same(name: str) -> None:
+    made = naming.own_cluster_id(CooperativeName(name), cluster=CLUSTER)
+    assert naming.NAME_PATTERN.fullmatch(made)
+    assert naming.cluster_id_problem(made) is None
+    assert made == naming.own_cluster_id(CooperativeName(name), cluster=CLUSTER)
+    assert made != naming.own_cluster_id(CooperativeName(name), cluster=ClusterId("another"))

@@ -4,6 +4,7 @@ import pytest
 
 from provisioner.migration.journal import journal_file, read
 from provisioner.migration.journal_entries import RunEnding, RunKind
+from tests.cluster_objects import ReadyCluster, serving
 from tests.integration.migration_commands.conftest import NAME, World
 
 pytestmark = [pytest.mark.servers, pytest.mark.long(seconds=60)]
@@ -87,3 +88,24 @@ def test_a_target_that_does_not_answer_is_told_without_its_password(moving: Worl
     assert "see that the target's server runs" in said
     assert "hush-hush" not in said
     assert [(kind, ending) for kind, ending, _ in _endings(moving)] == [(RunKind.PREFLIGHT, RunEnding.FAILED)]
+
+
+def test_the_cluster_for_the_solutions_is_looked_at_by_both_forms(moving: World) -> None:
+    document = moving.root / "migrations" / f"{NAME}.yaml"
+    document.write_text(document.read_text() + "    cluster: {kubeconfig: {file: theirs}}\n")
+    kubeconfig = moving.root / "theirs"
+    with serving(ReadyCluster(denied=frozenset({("create", "namespaces")}))) as cluster:
+        cluster.kubeconfig(kubeconfig)
+        for options in ((), ("--target-only",)):
+            code, found = moving.json("migrate", "preflight", NAME, *options)
+            errors = [one["what"] for one in found["problems"] if one["severity"] == "error"]
+            assert code == 11
+            assert errors == [f"the kubeconfig's user may not create namespaces at http://127.0.0.1:{cluster.port}"]
+        key = moving.target_bucket.key
+        moving.environment["TARGET_KEY"] = f"{key.id}:{key.secret.reveal()}"
+        found = moving.json("migrate", "preflight", NAME, "--target-only")[1]
+        assert "the access key manages no identities at" in str(found["problems"])
+    code, shown, _ = moving.run("migrate", "preflight", NAME, "--target-only")
+    assert code == 11
+    assert "error: the cluster for the solutions: the API server at" in shown
+    assert "remedy: see that it runs and lets this machine in" in shown

@@ -9,13 +9,14 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from member_files import tables
 
 from cli.main import run
 from tests.integration.conftest import Between
@@ -106,6 +107,33 @@ INSERT INTO member_m_7.lots (city, code) SELECT n % 3 + 1, 'own ' || n FROM gene
 INSERT INTO member_m_8.lots (city, code) SELECT n % 9 + 1, 'other ' || n FROM generate_series(1, 50) n;
 INSERT INTO member_m_7."lot notes" SELECT n, 'note' FROM generate_series(1, 10) n;
 """
+# What the shipped solution's own migration makes, for two members, each with a document of two parts.
+DOCUMENT = """
+INSERT INTO SCHEMA.member_files_account (password, one_time) VALUES ('of SCHEMA', false);
+INSERT INTO SCHEMA.member_files_document (name, note, bytes, sha256) VALUES ('SCHEMA.pdf', '', 300000, 'digest');
+INSERT INTO SCHEMA.member_files_part
+    SELECT 1, place, decode(repeat('00ff', 75000), 'hex') FROM generate_series(0, 1) AS place;
+"""
+DOCUMENTS = "".join(
+    (
+        """
+CREATE ROLE {db}_owner; GRANT CREATE, USAGE ON SCHEMA public TO {db}_owner;
+CREATE ROLE {db}_member_m_7; CREATE ROLE {db}_member_m_8;
+GRANT CREATE ON DATABASE {db} TO {db}_owner; SET SESSION AUTHORIZATION {db}_owner;
+CREATE TABLE coopctl_migrations (release text PRIMARY KEY, ended_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO coopctl_migrations VALUES ('member-files-migration-1-0-0-test');
+CREATE SCHEMA member_m_7; GRANT USAGE ON SCHEMA member_m_7 TO {db}_member_m_7;
+CREATE SCHEMA member_m_8; GRANT USAGE ON SCHEMA member_m_8 TO {db}_member_m_8;
+""",
+        tables.OFFICE,
+        tables.FUNCTION,
+        """
+INSERT INTO member_files_account (password, one_time) VALUES ('of the office', false);
+SELECT member_files_place('member_m_7'), member_files_place('member_m_8');
+""",
+        *(DOCUMENT.replace("SCHEMA", schema) for schema in ("member_m_7", "member_m_8")),
+    )
+)
 OBJECTS = ("scans/m-7/1.png", "scans/m-7/1.png", "scans/m-7/deep/2.png", "scans/m-70/3.png", "logos/all.png")
 
 
@@ -170,8 +198,25 @@ def apart(between: Between, tmp_path: Path) -> Iterator[SliceWorld]:
         yield world
 
 
+@pytest.fixture
+def filing(between: Between, tmp_path: Path) -> Iterator[SliceWorld]:
+    """Each member keeps documents in the shipped solution."""
+    with _slice_world(
+        between, tmp_path, layout="schema", tables=DOCUMENTS, solution="member-files", objects=()
+    ) as world:
+        yield world
+
+
 @contextmanager
-def _slice_world(between: Between, root: Path, *, layout: str, tables: str) -> Iterator[SliceWorld]:
+def _slice_world(
+    between: Between,
+    root: Path,
+    *,
+    layout: str,
+    tables: str,
+    solution: str = "orders",
+    objects: Sequence[str] = OBJECTS,
+) -> Iterator[SliceWorld]:
     passphrase = root / ".coopctl" / "passphrase"
     passphrase.parent.mkdir()
     passphrase.write_text("secret")
@@ -183,10 +228,10 @@ def _slice_world(between: Between, root: Path, *, layout: str, tables: str) -> I
         between,
         root=root,
         tables=tables,
-        objects=[(name, name.encode()) for name in OBJECTS],
+        objects=[(name, name.encode()) for name in objects],
         documents={
             f"migrations/{NAME}.yaml": MIGRATION,
-            "cooperatives/{cooperative}.yaml": COOPERATIVE.replace("LAYOUT", layout),
+            "cooperatives/{cooperative}.yaml": COOPERATIVE.replace("LAYOUT", layout).replace("orders", solution),
         },
     ) as world:
         yield world

@@ -168,3 +168,25 @@ def test_where_each_member_has_a_schema_its_own_goes_along_whole(apart: SliceWor
     apart.on_target("INSERT INTO cities VALUES (9, 'city 9')")
     code, shown = apart.found("verify")
     assert (code, "1 rows that nothing of the member refers to, for one (9)" in shown) == (11, True)
+
+
+def test_a_member_s_documents_go_along_with_their_bytes_and_nobody_else_s(filing: SliceWorld) -> None:
+    code, plan = filing.json("migrate", "plan", NAME)
+    assert code == 0, plan
+    treatments = {one["name"]: one["treatment"] for one in plan["tables"]}
+    kinds = ("account", "document", "part", "session")
+    assert treatments == {
+        **{f'"member_m_7"."member_files_{kind}"': "taken" for kind in kinds},
+        **{f'"member_m_8"."member_files_{kind}"': "left" for kind in kinds},
+        **{f'"public"."member_files_{kind}"': "referenced" for kind in ("account", "session")},
+        '"public"."coopctl_migrations"': "referenced",
+    }
+    filing.ok("start")
+    filing.ok("verify")
+    assert filing.on_target("SELECT name, bytes FROM member_m_7.member_files_document") == [("member_m_7.pdf", 300000)]
+    query = "SELECT {} FROM member_m_7.member_files_part ORDER BY place"
+    digests = query.format("place, md5(content)")
+    assert filing.on_target(digests) == filing.on_source(digests)
+    assert len(filing.on_target(digests)) == 2
+    assert filing.on_target("SELECT nspname FROM pg_namespace WHERE nspname ~ '^member'") == [("member_m_7",)]
+    assert filing.on_target("SELECT count(*) FROM public.member_files_account") == [(0,)], "the office's stays"

@@ -24,6 +24,7 @@ from provisioner.catalogue.offer import (
     parse_licence,
     parse_price,
 )
+from provisioner.descriptor.cooperative import MemberLayout
 from provisioner.errors import InvalidDescriptor, UsageError
 from tests.unit.catalogue.test_catalogue_loading import chart, problems
 from tests.unit.plan.builders import CHARTS
@@ -70,8 +71,10 @@ def test_all_terms_are_read(tmp_path: Path) -> None:
         needs_bucket="true",
         needs_egress="tax.example.kr:443",
         needs_size="medium",
+        member_layout="schema",
     )
     solution = loaded(tmp_path)
+    assert solution.member_layout is MemberLayout.SCHEMA
     assert solution.sectors == ("food-processing", "plating")
     assert solution.offer == Offer(
         publisher="회사 A",
@@ -111,6 +114,7 @@ def test_all_terms_are_read(tmp_path: Path) -> None:
         ("needs-egress", "tax.example.kr"),
         ("needs-egress", "tax.example.kr:70000"),
         ("needs-size", "huge"),
+        ("member-layout", "table"),
         ("display-name-ko", "장부\n"),
     ],
 )
@@ -119,6 +123,32 @@ def test_a_term_in_no_known_form_is_refused_by_its_name(tmp_path: Path, name: st
     told = problems(tmp_path)
     assert len(told) == 1
     assert name in told[0]
+
+
+def test_a_layout_is_told_where_it_stands_and_what_was_meant(tmp_path: Path) -> None:
+    chart(tmp_path, member_layout="shema")
+    with pytest.raises(InvalidDescriptor) as refused:
+        load_catalogue(tmp_path)
+    [problem] = refused.value.diagnostics
+    assert problem.path == "coopctl.dev/member-layout"
+    assert problem.location.line > 0
+    assert problem.hint == "did you mean 'schema'?"
+
+
+@pytest.mark.parametrize("field", ["depends", "integrates", "extends"])
+def test_solutions_that_name_each_other_keep_members_apart_alike(tmp_path: Path, field: str) -> None:
+    chart(tmp_path, name="books", member_layout="column", serves="http 80:8000")
+    chart(tmp_path, name="files", member_layout="schema", **{field: "books"})
+    [told] = problems(tmp_path)
+    assert "annotations.coopctl.dev/member-layout: is schema, and 'books', which it names, is column" in told
+    assert "files/Chart.yaml:" in told
+
+
+@pytest.mark.parametrize("layout", ["column", None])
+def test_a_solution_without_a_layout_goes_with_every_other(tmp_path: Path, layout: str | None) -> None:
+    chart(tmp_path, name="books", member_layout="column")
+    chart(tmp_path, name="notice", depends="books", **({"member_layout": layout} if layout else {}))
+    assert set(load_catalogue(tmp_path).solutions) == {"books", "notice"}
 
 
 def test_a_control_character_is_refused_with_its_place(tmp_path: Path) -> None:

@@ -112,3 +112,19 @@ def test_events_of_what_is_not_applied_are_refused(estate: PlayedEstate, capsys:
 
     assert "--events is for --apply" in capsys.readouterr().err
     assert not descriptor(estate).exists()
+
+
+def test_a_solution_that_needs_members_schemas_has_them_from_the_first_line(estate: PlayedEstate) -> None:
+    arguments = ("new", "bakers", "--template", "services", "--display-name", "제과조합")
+    assert estate.run(*arguments, "--solution", "portal", "--solution", "member-files") is ExitCode.DONE
+    written = (estate.root / "cooperatives" / "bakers.yaml").read_text()
+    assert "  dataStore: {postgres: {memberLayout: schema}}\n" in written
+    assert estate.run("validate", "bakers") is ExitCode.DONE
+
+
+def test_solutions_that_keep_members_apart_in_two_ways_are_refused_and_nothing_is_written(
+    estate: PlayedEstate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert estate.run(*NEW, "--solution", "ledger", "--solution", "member-files") is ExitCode.USAGE
+    assert "choose either member-files or ledger" in capsys.readouterr().err
+    assert not descriptor(estate).exists()

@@ -14,11 +14,14 @@ from provisioner.engine.events import Event
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+# Pages that coopctl writes itself.
+PAGES += sorted((ROOT / "provisioner").rglob("*.md.j2"))
+_FILLED = re.compile(r"{{[^}]*}}")
 
 
 def _shown_commands() -> Iterator[tuple[str, str]]:
     for page in PAGES:
-        for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        for block in re.findall(r"```console\n(.*?)```", _FILLED.sub("rice", page.read_text("utf-8")), flags=re.DOTALL):
             for line in block.splitlines():
                 command = line.removeprefix("$ ").partition(" | ")[0].partition(" > ")[0].partition(" # ")[0]
                 for part in command.split(" && "):

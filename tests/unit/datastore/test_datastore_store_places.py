@@ -89,6 +89,11 @@ def test_how_the_target_is_reached_says_the_document_of_a_move_that_has_ended(
     assert (found.postgres.dsn.env, found.objects.iam_url) == ("DSN", "https://s3.example.kr")
     write_place(records, "rice", MOVED)
     assert target_of(estate, records, "rice") is None, "it may still go home"
+    handed_over = replace(MOVED, final=True, place=replace(AWAY, rotation=1, handed_over="own"))
+    write_place(records, "rice", handed_over)
+    assert target_of(estate, records, "rice") is None, "its credentials are another estate's matter"
+    assert read_place(records, "rice") == handed_over
+    assert str(handed_over).endswith(", handed over to the estate of the cluster own")
 
 
 def test_who_came_back_lives_on_the_platform(records: FileRecords) -> None:
@@ -150,6 +155,9 @@ def test_what_was_planned_before_a_switch_is_refused_when_its_turn_comes(records
     with pytest.raises(DataStoreMoving, match="planned for another place"):
         require_same_place(site, _planned())
     require_same_place(site, _planned(place=AWAY))
+    write_place(records, "rice", replace(MOVED, place=replace(AWAY, handed_over="own")))
+    with pytest.raises(DataStoreMoving, match="planned for another place"):
+        require_same_place(site, _planned(place=AWAY))
     write_place(records, "rice", replace(MOVED, moving=True))
     with pytest.raises(DataStoreMoving, match="cannot be changed now"):
         require_same_place(site, _planned(place=AWAY))

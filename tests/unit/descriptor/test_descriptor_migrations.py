@@ -86,6 +86,14 @@ def test_the_cluster_s_kubeconfig_is_a_file_of_the_estate(tmp_path: Path) -> Non
     assert migration.target.cluster.context == "theirs"
 
 
+def test_solutions_do_not_follow_one_member(tmp_path: Path) -> None:
+    made = world(tmp_path)
+    text = MIGRATION.replace("scope: all", "scope: {member: m-1}")
+    made.write(FILE, f"{text}    cluster: {{kubeconfig: {{file: kube/config}}}}\n")
+    [problem] = problems(made)
+    assert "spec.target.cluster: cannot stand beside a member's slice" in problem
+
+
 def test_an_estate_without_migrations_has_none(tmp_path: Path) -> None:
     assert load(world(tmp_path)) == ()
 

@@ -9,6 +9,7 @@ from provisioner.descriptor.endpoints import EmbeddedEndpoints, embedded_files, 
 from provisioner.descriptor.loading import load_platform
 from provisioner.descriptor.platform import SecretReference
 from provisioner.errors import InvalidDescriptor
+from provisioner.naming import CooperativeName
 from tests.unit.descriptor.worlds import PLATFORM, world
 
 OWN = """\
@@ -51,6 +52,15 @@ def test_the_embedded_platform_takes_its_endpoints_from_what_it_wrote(tmp_path: 
     assert platform.ingress.class_name == "coopctl"
     assert platform.dns.addresses == ("10.244.0.1",)
     assert platform.storage_classes == ("local",)
+
+
+def test_buckets_begin_with_the_cluster_s_id_unless_told(tmp_path: Path) -> None:
+    told = OWN.replace("    url: https://s3", "    bucketPrefix: old\n    url: https://s3")
+    for folder, text, bucket in (("without", OWN, "prod-rice"), ("with", told, "old-rice")):
+        platform = load_platform(world(tmp_path / folder, {}, platform=text).estate)
+        assert platform.names_of(CooperativeName("rice")).bucket == bucket
+    [problem] = _problems(tmp_path / "wrong", told.replace("Prefix: old", "Prefix: xn-"))
+    assert "spec.objects.bucketPrefix" in problem
 
 
 def test_state_and_passphrase_lie_in_the_estate_unless_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.descriptor.cooperative import Afterwards
+from provisioner.descriptor.cooperative import Afterwards, MemberLayout
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import check_estate, load_platform
 from provisioner.descriptor.scaffolding import (
@@ -193,3 +193,18 @@ def test_an_existing_cooperative_or_members_file_is_kept(estate: Estate) -> None
     with pytest.raises(UsageError, match="exists already"):
         create_cooperative(BAKERS, estate=estate, catalogue_names=CATALOGUE)
     assert check_estate(estate, catalogue_names=CATALOGUE).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [(None, False), (MemberLayout.COLUMN, False), (MemberLayout.SCHEMA, True)],
+)
+def test_a_layout_is_written_where_the_template_has_another(
+    estate: Estate, layout: MemberLayout | None, said: bool
+) -> None:
+    descriptor, _ = create_cooperative(replace(BAKERS, member_layout=layout), estate=estate, catalogue_names=CATALOGUE)
+    assert ("memberLayout: schema" in descriptor.read_text()) is said
+    assert "memberLayout: column" not in descriptor.read_text()
+    (resolved,) = check_estate(estate, catalogue_names=CATALOGUE).resolved
+    assert resolved.cooperative is not None
+    assert resolved.cooperative.postgres.member_layout is (layout or MemberLayout.COLUMN)

@@ -51,6 +51,15 @@ def test_the_same_plan_has_the_same_fingerprint(chart: Path) -> None:
     assert first == second
 
 
+def test_what_an_interpreter_keeps_beside_a_program_of_an_image_changes_nothing(chart: Path) -> None:
+    plan = plan_with(chart, values={})
+    before = fingerprint(plan, surroundings=SURROUNDINGS)
+    (chart / "image" / "__pycache__").mkdir(parents=True)
+    (chart / "image" / "__pycache__" / "server.cpython-311.pyc").write_bytes(b"cached")
+
+    assert fingerprint(plan, surroundings=SURROUNDINGS) == before
+
+
 def test_values_charts_and_surroundings_change_it(chart: Path) -> None:
     plan = plan_with(chart, values={"a": 1})
     found = {fingerprint(plan, surroundings=SURROUNDINGS)}

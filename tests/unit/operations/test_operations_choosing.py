@@ -1,10 +1,21 @@
 """Which cooperatives a command works on."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
+from provisioner.datastore.records import FileRecords
+from provisioner.datastore.store_places import StoreRecord, write_place
+from provisioner.descriptor.platform import Endpoint
 from provisioner.errors import NotFound, UsageError
-from provisioner.operations.selecting import select
+from provisioner.operations.selecting import has_left, select
+from provisioner.plan.store_place import StorePlace
 from tests.unit.plan import builders
+
+if TYPE_CHECKING:
+    from provisioner.operations.site import Site
 
 COOPERATIVES = {name: builders.cooperative(name) for name in ("rice-processing", "plastics")}
 
@@ -47,3 +58,38 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
 def test_a_selector_that_fits_nobody_is_refused() -> None:
     with pytest.raises(NotFound):
         select(COOPERATIVES, names=(), selectors=("sector=shipping",), everyone=False)
+
+
+class _Site:
+    """As much of a site as who asks for stacks and for the places of data stores needs."""
+
+    def __init__(self, records: FileRecords, *, applied: tuple[str, ...]) -> None:
+        self._records, self._applied = records, applied
+        self.engine = self
+
+    def records(self) -> FileRecords:
+        return self._records
+
+    def checkpoint(self, name: str) -> object | None:
+        return object() if name in self._applied else None
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "applied", "left"), [("own", (), True), ("own", ("rice",), False), ("", (), False)]
+)
+def test_who_was_handed_over_has_left_once_nothing_is_applied_any_more(
+    tmp_path: Path, handed_over: str, applied: tuple[str, ...], left: bool
+) -> None:
+    records, server = FileRecords(root=tmp_path), Endpoint(host="203.0.113.10", port=5433)
+    record = StoreRecord(
+        migration="rice-out",
+        place=StorePlace(postgres=server, objects=server, handed_over=handed_over),
+        moved=True,
+        moving=False,
+        since=datetime(2026, 12, 5, tzinfo=UTC),
+        final=True,
+    )
+    write_place(records, "rice", record)
+    site = cast("Site", _Site(records, applied=applied))
+    assert has_left(site, "rice") is left
+    assert not has_left(site, "plastics")

@@ -156,6 +156,17 @@ def test_one_that_runs_or_has_moved_lacks_nothing(rice: Book) -> None:
     assert (one.missing, one.migrations[0].stage, one.migrations[0].moved) == ((), Stage.MOVED, NOW)
 
 
+def test_solutions_that_are_to_follow_are_missing_until_they_are_gone(rice: Book) -> None:
+    text = MIGRATION + "    cluster: {kubeconfig: {file: kube/config}}\n"
+    rice.world.write("migrations/rice-out.yaml", text)
+    rice.record((RunKind.MIGRATION, RunEnding.FINALISED, 0), days_ago=2)
+    assert rice.lacks() == [Lack.SOLUTIONS_HERE]
+    rice.record((RunKind.HANDOVER, RunEnding.HANDED_OVER, 0), days_ago=1)
+    assert rice.lacks() == [Lack.STILL_DESCRIBED]
+    [one] = rice.due()
+    assert "README.md there" in one.missing[0].hint
+
+
 def test_one_that_was_rolled_back_waits_again(rice: Book) -> None:
     rice.record((RunKind.MIGRATION, RunEnding.ROLLED_BACK, 0), days_ago=1)
     assert rice.lacks() == [Lack.PREFLIGHT_NEVER, Lack.REHEARSAL_NEVER]

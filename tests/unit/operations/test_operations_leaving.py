@@ -186,6 +186,18 @@ def test_a_layout_without_schemas_takes_them_from_everybody(world: World) -> Non
 
 
 @shared_tables
+def test_shared_tables_with_data_do_not_become_schemas(world: World) -> None:
+    world.layout = MemberLayout.SCHEMA
+    assert world.found("m-1", "m-2", "m-3") == ()
+    table = SqlObject(kind=ObjectKind.TABLE, path=("public", "lots"), owner=world.tenant.names.owner_role)
+    world.admin.tables[world.tenant.names.database][table] = 1
+    with pytest.raises(PolicyViolated, match="the memberLayout of rice cannot become schema: its database has data"):
+        world.found("m-1", "m-2", "m-3")
+    world.layout = MemberLayout.COLUMN
+    assert world.found("m-1", "m-2", "m-3") == ()
+
+
+@shared_tables
 def test_rows_in_shared_tables_hold_a_member_back_and_are_never_deleted(world: World) -> None:
     table = SqlObject(kind=ObjectKind.TABLE, path=("public", "lots"), owner=world.tenant.names.owner_role)
     world.admin.members[world.tenant.names.database].rows[table] = ["m-2", "m-9"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -25,9 +26,12 @@ NAMESPACE = "kubernetes:core/v1:Namespace"
 
 @dataclass(frozen=True, kw_only=True)
 class FakeEngine:
-    """An engine of which only the states are asked."""
+    """An engine of which only the states are asked, and where records would be: no data store ever moved."""
 
     states: Mapping[str, Checkpoint] = field(default_factory=dict)
+    settings: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(backend_url="file:///nowhere", credentials_file=None)
+    )
 
     def stacks(self) -> tuple[str, ...]:
         """The names of all stacks."""

@@ -33,6 +33,7 @@ spec:
     url: https://s3.example.kr:9000
     pods: {{address: 10.0.5.20, port: 8333, scheme: http}}
     admin: {{credentials: {{file: objects}}}}
+    bucketPrefix: older
   registry: {{address: registry.example.kr}}
   ingress: {{className: nginx, controllerNamespace: ingress-nginx}}
   dns: {{namespace: kube-system, podLabels: {{k8s-app: kube-dns}}}}
@@ -130,6 +131,7 @@ def test_documents_say_the_same_and_credentials_are_files(tmp_path: Path) -> Non
         site.migration.keep_source,
     )
     assert pod.tenant == site.tenant
+    assert pod.tenant.bucket == "older-rice"
     assert pod.migration.target.cluster is None
     assert pod.target.password.reveal() == "target-pass"
     assert pod.target_bucket.access.credentials.file is not None

@@ -185,7 +185,10 @@ def fake_lock() -> ImagesLock:
     """A lock whose digests never change."""
     return ImagesLock(
         source=Path("images.lock"),
-        images={name: LockedImage(repository=f"coopctl/{name}", digest=FAKE_DIGEST) for name in ("portal", "tryton")},
+        images={
+            name: LockedImage(repository=f"coopctl/{name}", digest=FAKE_DIGEST)
+            for name in ("member-files", "portal", "tryton")
+        },
     )
 
 

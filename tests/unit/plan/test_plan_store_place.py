@@ -99,3 +99,17 @@ def test_what_was_erased_is_planned_no_more_and_nothing_waits_for_it() -> None:
         [one.values for one in plan.resources if isinstance(one, CredentialsSecret)] for plan in (_plan(AWAY), made)
     ]
     assert secrets[0] == secrets[1], "the applications find the same under the same names"
+
+
+def test_buckets_that_came_from_another_platform_keep_its_id_and_nothing_else_does() -> None:
+    platform = builders.platform()
+    there = replace(platform, objects=replace(platform.objects, bucket_prefix="elsewhere"))
+    made = cooperative_plan(
+        builders.cooperative(), platform=there, catalogue=builders.catalogue(), images=builders.fake_lock()
+    )
+    [bucket] = [one for one in made.resources if isinstance(one, ObjectsBucket)]
+    [identity] = [one for one in made.resources if isinstance(one, ObjectsIdentity)]
+    assert (bucket.name, bucket.identity) == ("elsewhere-rice-processing", "elsewhere-rice-processing")
+    assert (identity.name, identity.bucket) == (bucket.identity, bucket.name)
+    assert "elsewhere-rice-processing" in str([one for one in made.resources if isinstance(one, CredentialsSecret)])
+    assert (made.uid, made.cluster) == (_plan(None).uid, platform.cluster.id)

@@ -1,0 +1,1 @@
+"""A cooperative goes to a cluster of its own: two embedded platforms with simulated nodes."""

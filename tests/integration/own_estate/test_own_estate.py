@@ -1,0 +1,216 @@
+"""The whole way: the data store moves, an estate of its own takes it over on a second cluster, the platform lets go."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from pyrage import x25519
+
+from examples.moved_store import make_table, put_objects
+from examples.pilot_estate import COOPERATIVE, credentials
+from examples.writing_client import TABLE
+from provisioner.cluster.objects import open_cluster
+from provisioner.descriptor.estate import Estate
+from provisioner.descriptor.loading import load_platform
+from provisioner.descriptor.scaffolding import create_estate, new_cluster_id
+from provisioner.embedded import platform
+from provisioner.embedded.target import TargetServers
+from provisioner.embedded.target_store import TargetStore, dsn, make_store, objects_url
+from provisioner.naming import CooperativeName
+from provisioner.operations.migration_tenancy import application_key
+from tests.conftest import open_temporary_folder
+from tests.portal_pilots import copy_portal_pilots
+from tests.running_estate import RunningEstate
+
+pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=300)]
+MIGRATION = "rice-out"
+DOCUMENT = """\
+apiVersion: coopctl.dev/v1
+kind: DataStoreMigration
+metadata: {{name: rice-out}}
+spec:
+  cooperative: rice-processing
+  scope: all
+  target:
+    postgres:
+      dsn: {{file: secrets/dsn}}
+      pods: {{address: {address}, port: {postgres}}}
+    objects:
+      endpoint: {url}
+      bucket: {bucket}
+      credentials: {{file: {credentials}}}
+      pods: {{address: {address}, port: {objects}}}
+    cluster: {{kubeconfig: {{file: {kubeconfig}}}}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoPlatforms:
+    """The platform, and what will be the cooperative's own servers; ``own`` is where its estate will be."""
+
+    here: RunningEstate
+    there: RunningEstate
+    own: RunningEstate
+
+    @property
+    def target(self) -> TargetServers:
+        """The second platform's servers."""
+        return TargetServers(files=self.there.files, endpoints=self.there.endpoints)
+
+    def write_migration(self) -> None:
+        """Get database, bucket and identity ready there, as the cooperative does, and write the document here."""
+        described = load_platform(Estate(root=self.here.root))
+        names, root = described.names_of(CooperativeName(COOPERATIVE)), self.here.root
+        key = application_key(names, cluster=open_cluster(described))
+        store = TargetStore(database=names.database, bucket=names.bucket, identity=names.objects_identity, key=key)
+        weed = Path(sys.executable).with_name("weed")
+        make_store(store, servers=self.target, weed=weed, environment=os.environ)
+        for folder in ("secrets", "migrations"):
+            (root / folder).mkdir(exist_ok=True)
+        (root / "secrets" / "dsn").write_text(dsn(store, servers=self.target).reveal())
+        endpoints = self.there.endpoints
+        text = DOCUMENT.format(
+            address=endpoints.bridge,
+            postgres=endpoints.postgres,
+            objects=endpoints.objects,
+            url=objects_url(self.target),
+            bucket=names.bucket,
+            credentials=self.there.files.objects_credentials,
+            kubeconfig=self.there.files.kubeconfig,
+        )
+        (root / "migrations" / f"{MIGRATION}.yaml").write_text(text)
+
+    def logs_in(self, secret: Mapping[str, str]) -> bool:
+        """Whether an application's credentials open the database there."""
+        try:
+            with psycopg.connect(
+                host="127.0.0.1",
+                port=self.there.endpoints.postgres,
+                user=secret["PGUSER"],
+                password=secret["PGPASSWORD"],
+                dbname=secret["PGDATABASE"],
+                sslmode="require",
+            ):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def held(self) -> tuple[list[str], list[str], list[tuple[object, ...]]]:
+        """The tenants' databases and the buckets there, and a digest of the application's rows."""
+        databases = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
+        rows = f"SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {TABLE} t"  # noqa: S608 - a name
+        buckets = self.there.objects_client().list_buckets()["Buckets"]
+        return (
+            [str(name) for (name,) in self.there.rows(databases)],
+            sorted(one["Name"] for one in buckets),
+            self.there.rows(rows, database="rice_processing"),
+        )
+
+
+@pytest.fixture(scope="module")
+def platforms() -> Iterator[TwoPlatforms]:
+    """Both platforms, the cooperative applied on the first."""
+    with open_temporary_folder() as folder:
+        here = RunningEstate(root=copy_portal_pilots(folder / "here"))
+        there = RunningEstate(root=folder / "there")
+        _shrink(here.root)
+        try:
+            create_estate(there.root, name="theirs", cluster_id=new_cluster_id(), domain_suffix="example.kr")
+            for one in (here, there):
+                one.coopctl("dev", "up", "--node", "simulated")
+            here.coopctl("images", "build", "--used", "--push")
+            here.coopctl("apply", COOPERATIVE, "--yes")
+            yield TwoPlatforms(here=here, there=there, own=RunningEstate(root=folder / "own"))
+        finally:
+            for one in (here, there):
+                platform.down(Estate(root=one.root), delete=True, report=print)
+
+
+def _shrink(estate: Path) -> None:
+    for descriptor in (estate / "cooperatives").glob("*.yaml"):
+        if descriptor.stem != COOPERATIVE:
+            descriptor.unlink()
+    shutil.rmtree(estate / "migrations")
+    with (estate / "platform.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"  dumps: {{location: dumps, recipient: {x25519.Identity.generate().to_public()}}}\n")
+
+
+def test_solutions_follow_their_data_store_and_the_platform_lets_go(platforms: TwoPlatforms) -> None:
+    here, own = platforms.here, platforms.own
+    _move(platforms)
+    moved, known = platforms.held(), credentials(COOPERATIVE, estate=here.root)
+    documents = _documents(here.root)
+    _write_estate(platforms)
+    assert _documents(here.root) == documents
+    own.coopctl("validate")
+    assert own.coopctl("doctor")
+    own.coopctl("catalogue", "mirror", "--from", f"127.0.0.1:{here.endpoints.registry}")
+    own.coopctl("catalogue", "verify")
+    own.coopctl("platform", "apply", "--yes")
+    assert platforms.logs_in(known), "what runs here goes on until the apply there"
+
+    own.coopctl("apply", COOPERATIVE, "--yes")
+    assert platforms.held() == moved, "the same rows, one database, one bucket"
+    assert not platforms.logs_in(known)
+    fresh = credentials(COOPERATIVE, estate=platforms.there.root)
+    assert platforms.logs_in(fresh)
+    assert (fresh["S3_BUCKET"], fresh["AWS_ACCESS_KEY_ID"] == known["AWS_ACCESS_KEY_ID"]) == (known["S3_BUCKET"], False)
+    own.coopctl("prove", COOPERATIVE, "--no-probe-pods")
+    _unchanged(own)
+
+    here.coopctl("apply", COOPERATIVE, "--yes")
+    here.coopctl("destroy", COOPERATIVE, "--yes")
+    assert here.document("plan", "--all")["stacks"] == []
+    here.coopctl("migrate", "erase", MIGRATION, "--yes", "--early")
+    for document in ("cooperatives/rice-processing.yaml", f"migrations/{MIGRATION}.yaml"):
+        (here.root / document).unlink()
+    here.coopctl("validate")
+    assert platforms.held() == moved
+    assert platforms.logs_in(fresh)
+    _unchanged(own)
+
+
+def _move(platforms: TwoPlatforms) -> None:
+    """Move the data store for good, as docs/how-to/move-a-data-store.md says."""
+    here = platforms.here
+    platforms.write_migration()
+    make_table(here.root)
+    here.rows(f"INSERT INTO {TABLE} (number) SELECT generate_series(1, 500)", database="rice_processing")
+    put_objects(here.root)
+    found = here.document("migrate", "preflight", MIGRATION)
+    assert not [one for one in found["problems"] if "cluster" in one["what"]], "the cluster is ready"
+    for command in ("start", "verify"):
+        here.coopctl("migrate", command, MIGRATION)
+    for command in ("cutover", "finalise"):
+        here.coopctl("migrate", command, MIGRATION, "--yes")
+    here.coopctl("apply", COOPERATIVE, "--yes")
+
+
+def _write_estate(platforms: TwoPlatforms) -> None:
+    """The estate, and the credentials that its README asks for."""
+    there, own = platforms.there, platforms.own.root
+    bridge = there.endpoints.bridge
+    addresses = ("--dns-address", bridge, "--ingress-address", bridge)
+    registry = f"127.0.0.1:{there.endpoints.registry}"
+    platforms.here.coopctl("migrate", "estate", MIGRATION, str(own), "--registry", registry, "--yes", *addresses)
+    files = {"postgres-password": there.files.postgres_password, "s3-admin": there.files.objects_credentials}
+    for name, file in files.items():
+        shutil.copyfile(file, own / "secrets" / name)
+        (own / "secrets" / name).chmod(0o600)
+
+
+def _unchanged(estate: RunningEstate) -> None:
+    """Nothing differs from what the estate says, in the state and in the world."""
+    done = estate.attempt("plan", COOPERATIVE, "--refresh", "--detailed-exitcode")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _documents(root: Path) -> dict[str, bytes]:
+    """What people wrote in an estate."""
+    files = (file for file in root.rglob("*") if file.is_file() and ".coopctl" not in file.parts)
+    return {str(file.relative_to(root)): file.read_bytes() for file in files}
