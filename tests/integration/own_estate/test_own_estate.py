@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from pyrage import x25519
 
 from examples.moved_store import make_table, put_objects
@@ -20,7 +21,7 @@ from provisioner.descriptor.loading import load_platform
 from provisioner.descriptor.scaffolding import create_estate, new_cluster_id
 from provisioner.embedded import platform
 from provisioner.embedded.target import TargetServers
-from provisioner.embedded.target_store import TargetStore, dsn, make_store, objects_url
+from provisioner.embedded.target_store import TargetStore, make_store, objects_url
 from provisioner.naming import CooperativeName
 from provisioner.operations.migration_tenancy import application_key
 from tests.conftest import open_temporary_folder
@@ -72,7 +73,7 @@ class TwoPlatforms:
         make_store(store, servers=self.target, weed=weed, environment=os.environ)
         for folder in ("secrets", "migrations"):
             (root / folder).mkdir(exist_ok=True)
-        (root / "secrets" / "dsn").write_text(dsn(store, servers=self.target).reveal())
+        (root / "secrets" / "dsn").write_text(self.administrator_dsn(names.database))
         endpoints = self.there.endpoints
         text = DOCUMENT.format(
             address=endpoints.bridge,
@@ -84,6 +85,19 @@ class TwoPlatforms:
             kubeconfig=self.there.files.kubeconfig,
         )
         (root / "migrations" / f"{MIGRATION}.yaml").write_text(text)
+
+    def administrator_dsn(self, database: str) -> str:
+        """How the administrator there reaches a database: its login is the one that the own estate works with."""
+        files = self.there.files
+        return make_conninfo(
+            host="127.0.0.1",
+            port=self.there.endpoints.postgres,
+            user="postgres",
+            password=files.postgres_password.read_text().strip(),
+            dbname=database,
+            sslmode="verify-full",
+            sslrootcert=str(files.postgres_ca),
+        )
 
     def logs_in(self, secret: Mapping[str, str]) -> bool:
         """Whether an application's credentials open the database there."""
