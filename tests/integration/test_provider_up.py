@@ -35,6 +35,7 @@ from tests.data_stores import (
 
 pytestmark = [
     pytest.mark.servers,
+    pytest.mark.usefixtures("unclosed_collected"),
     # Pulumi's server for inline programs leaves its event loop open when the CLI ends with an error.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

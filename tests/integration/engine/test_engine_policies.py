@@ -1,7 +1,6 @@
 """A real preview and a real update, held to the policy pack: what breaks a rule goes no further."""
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,12 @@ from tests.integration.engine.conftest import SiteMaker, World, tenant
 from tests.unit.plan import builders
 
 # The CLI ends in the middle of the program that it refuses; Pulumi's SDK then leaves the program's event loop unclosed.
-pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.servers,
+    pytest.mark.usefixtures("unclosed_collected"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
 
 CONFIG_MAP = """\
 apiVersion: v1
@@ -47,13 +51,6 @@ spec:
   policyTypes: [Egress]
   egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]
 """
-
-
-@pytest.fixture(autouse=True)
-def no_loop_is_left_to_other_tests() -> Iterator[None]:
-    """Have what this test leaves unclosed collected while that is no error."""
-    yield
-    gc.collect()
 
 
 def chart(folder: Path, **templates: str) -> Path:

@@ -1,6 +1,5 @@
 """What real servers refuse ends with the exit code and the reason of the one who refused."""
 
-import gc
 import json
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.integration.engine.conftest import SiteMaker, World, apply, new_maker
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.servers,
+    pytest.mark.usefixtures("unclosed_collected"),
     # Pulumi's server for inline programs leaves its event loop open when the CLI ends with an error.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -62,13 +62,6 @@ QUOTA = {
 def maker(world: World, open_folder: Path, request: pytest.FixtureRequest) -> SiteMaker:
     """One estate for the module, so that the platform's own stack is applied once; each test has a tenant in it."""
     return new_maker(world, open_folder, nodeid=request.node.nodeid)
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Let go of what Pulumi left open here, where that is known, and not in some later test."""
-    yield
-    gc.collect()
 
 
 def refused(site: Site, name: str) -> CoopctlError:
