@@ -80,25 +80,49 @@ def network() -> NetworkNamespace:
     return new_network_namespace()
 
 
+@pytest.fixture
+def inside(network: NetworkNamespace) -> Iterator[None]:
+    """The test is where the node is."""
+    with network.inside():
+        yield
+
+
+@contextmanager
+def estate_inside(
+    network: NetworkNamespace,
+    *,
+    toolchain: Toolchain,
+    copied: Callable[[Path], Path],
+    images: Callable[[Path], None] = build_images,
+) -> Iterator[RunningEstate]:
+    """The copy of an estate that ``copied`` makes, inside ``network`` with a world behind it, to run a real node.
+
+    ``images`` builds those that it needs with the machine's own network, as there is none inside. All that was started
+    is taken away afterwards.
+    """
+    toolchain.ensure(toolchain.names, report=print)
+    with open_temporary_folder() as folder:
+        images(copied(folder / "images"))
+        root = copied(folder / "데모 estate")
+        try:
+            with network.inside(), network_behind_the_host():
+                yield RunningEstate(root=root)
+        finally:
+            with network.inside():
+                platform.down(Estate(root=root), delete=True, report=print)
+
+
 @contextmanager
 def demo_in(
     network: NetworkNamespace, *, toolchain: Toolchain, pilots: Callable[[Path], Path] = copy_portal_pilots
 ) -> Iterator[Demo]:
-    """Run the demo for the first time inside ``network``, with a world behind it; take all of it away afterwards.
+    """Run the demo for the first time inside ``network``.
 
     Its estate is the copy that ``pilots`` makes: by default one whose cooperatives have chosen the portal alone.
     """
-    toolchain.ensure(toolchain.names, report=print)
-    with open_temporary_folder() as folder:
-        build_images(pilots(folder / "images"))
-        root = pilots(folder / "데모 estate")
-        try:
-            with network.inside(), network_behind_the_host():
-                before = traces(root)
-                yield Demo(estate=RunningEstate(root=root), first=run_demo(root), before=before)
-        finally:
-            with network.inside():
-                platform.down(Estate(root=root), delete=True, report=print)
+    with estate_inside(network, toolchain=toolchain, copied=pilots) as estate:
+        before = traces(estate.root)
+        yield Demo(estate=estate, first=run_demo(estate.root), before=before)
 
 
 @pytest.fixture(scope="module")

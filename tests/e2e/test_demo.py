@@ -14,11 +14,10 @@ from tests.e2e.flows import AS_PORTAL, NEIGHBOUR, NOBODY, OWN, PORTAL, Flows, ad
 from tests.e2e.probe_image import PSQL
 from tests.integration.node.conftest import PROBE_PORT, fetch
 from tests.machine_traces import traces
-from tests.network_namespace import NetworkNamespace
 from tests.outside_world import listening
 from tests.snapshots import snapshot
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.usefixtures("inside")]
 SHELL_GET = (
     'curl --silent --fail --show-error --aws-sigv4 "aws:amz:$AWS_REGION:s3" '
     '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$AWS_ENDPOINT_URL_S3/{bucket}/from-a-pod"'
@@ -27,13 +26,6 @@ SHELL_PUT = f"{SHELL_GET} --upload-file /etc/passwd"
 # Most of it is the proof of two tenants. By the clock it would be measured how busy the machine is with other tests;
 # what is to be noticed is that something is built, started or made again.
 SECOND_RUN_PROCESSOR_SECONDS = 120
-
-
-@pytest.fixture(autouse=True)
-def inside(network: NetworkNamespace) -> Iterator[None]:
-    """Let each test be where the node is."""
-    with network.inside():
-        yield
 
 
 @pytest.fixture

@@ -16,7 +16,12 @@ from tests.portal_pilots import copy_pilots
 from tests.snapshots import snapshot
 
 # Most of it goes by where the Tryton server's image was never built: its tables take minutes.
-pytestmark = [pytest.mark.node, pytest.mark.long(seconds=600), pytest.mark.timeout(7200)]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.usefixtures("inside"),
+    pytest.mark.long(seconds=600),
+    pytest.mark.timeout(7200),
+]
 OWN, NEIGHBOUR = "rice-processing", "plastics"
 
 
@@ -25,13 +30,6 @@ def demo(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[Demo]:
     """The demo after its first run, its cooperatives with all their solutions."""
     with demo_in(network, toolchain=toolchain, pilots=copy_pilots) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def inside(network: NetworkNamespace) -> Iterator[None]:
-    """Let each test be where the node is."""
-    with network.inside():
-        yield
 
 
 def pods(demo: Demo, part: str) -> list[dict[str, Any]]:

@@ -13,19 +13,20 @@ from urllib.parse import urlsplit
 import pytest
 
 from examples.solutions import first_logins
-from provisioner.descriptor.estate import Estate
-from provisioner.embedded import platform
 from provisioner.naming import LABEL_SOLUTION
 from provisioner.toolchain import Toolchain
-from tests.conftest import open_temporary_folder
+from tests.e2e.conftest import estate_inside
 from tests.integration.node.conftest import wait
 from tests.member_files import GOOD_PASSWORD, BrowserSession, FilesClient, document_path
-from tests.network_namespace import NetworkNamespace, new_network_namespace
-from tests.outside_world import network_behind_the_host
-from tests.portal_pilots import build_images
+from tests.network_namespace import NetworkNamespace
 from tests.running_estate import RunningEstate
 
-pytestmark = [pytest.mark.node, pytest.mark.long(seconds=240), pytest.mark.timeout(7200)]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.usefixtures("inside"),
+    pytest.mark.long(seconds=240),
+    pytest.mark.timeout(7200),
+]
 LABORATORIES = Path(__file__).parents[2] / "examples" / "laboratories"
 OWN = "calibration"
 
@@ -56,39 +57,18 @@ def copied(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network() -> NetworkNamespace:
-    """Where the node runs."""
-    return new_network_namespace()
-
-
-@pytest.fixture(scope="module")
 def laboratories(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[Laboratories]:
     """The cooperative as its README says to run it."""
-    toolchain.ensure(toolchain.names, report=print)
-    with open_temporary_folder() as folder:
-        build_images(copied(folder / "images"))
-        estate = RunningEstate(root=copied(folder / "estate"))
-        try:
-            with network.inside(), network_behind_the_host():
-                estate.coopctl("dev", "up", "--node", "real")
-                estate.coopctl("images", "build", "--used", "--push")
-                proved = estate.coopctl("apply", OWN, "--yes")
-                [login] = first_logins(OWN, estate=estate.root)
-                place = urlsplit(login.url)
-                client = FilesClient(url=f"http://127.0.0.1:{place.port}", host=place.netloc)
-                wait(lambda: client.send("GET", "/healthz").status == 200, "the way through the ingress")
-                office = client.settled(login.user, login.password)
-                yield Laboratories(estate=estate, proved=proved, client=client, office=office)
-        finally:
-            with network.inside():
-                platform.down(Estate(root=estate.root), delete=True, report=print)
-
-
-@pytest.fixture(autouse=True)
-def inside(network: NetworkNamespace) -> Iterator[None]:
-    """Let each test be where the node is."""
-    with network.inside():
-        yield
+    with estate_inside(network, toolchain=toolchain, copied=copied) as estate:
+        estate.coopctl("dev", "up", "--node", "real")
+        estate.coopctl("images", "build", "--used", "--push")
+        proved = estate.coopctl("apply", OWN, "--yes")
+        [login] = first_logins(OWN, estate=estate.root)
+        place = urlsplit(login.url)
+        client = FilesClient(url=f"http://127.0.0.1:{place.port}", host=place.netloc)
+        wait(lambda: client.send("GET", "/healthz").status == 200, "the way through the ingress")
+        office = client.settled(login.user, login.password)
+        yield Laboratories(estate=estate, proved=proved, client=client, office=office)
 
 
 def test_the_office_lists_every_member_and_no_document(laboratories: Laboratories) -> None:

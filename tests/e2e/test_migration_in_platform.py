@@ -17,13 +17,11 @@ import yaml
 from examples.moved_store import DATABASE, OBJECTS, put_objects
 from examples.pilot_estate import COOPERATIVE, secret
 from provisioner.datastore.credentials import AccessKey, Secret
-from provisioner.descriptor.estate import Estate
-from provisioner.embedded import platform
 from provisioner.embedded.private_files import write_private
 from provisioner.embedded.target_store import let_in
 from provisioner.naming import SECRET_DATA_STORE_MIGRATION, SYSTEM_NAMESPACE
 from provisioner.toolchain import Toolchain
-from tests.conftest import open_temporary_folder
+from tests.e2e.conftest import estate_inside
 from tests.network_namespace import NetworkNamespace
 from tests.portal_pilots import CHOSEN, copy_pilots
 from tests.running_estate import RunningEstate
@@ -42,20 +40,15 @@ STATE_KEY = ".coopctl/state-credentials"
 @pytest.fixture(scope="module")
 def estate(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[RunningEstate]:
     """A cooperative without solutions, with rows and objects; its state in a bucket; the target's servers beside it."""
-    toolchain.ensure(toolchain.names, report=print)
-    with open_temporary_folder() as folder:
-        _image(copy_pilots(folder / "images"))
-        root = copy_pilots(folder / "estate")
-        made = RunningEstate(root=root)
-        descriptor = root / "cooperatives" / f"{COOPERATIVE}.yaml"
-        descriptor.write_text(CHOSEN.sub("", descriptor.read_text(encoding="utf-8")), encoding="utf-8")
-        try:
-            with network.inside():
-                _prepare(made, toolchain=toolchain)
-                yield made
-        finally:
-            with network.inside():
-                platform.down(Estate(root=root), delete=True, report=print)
+    with estate_inside(network, toolchain=toolchain, copied=_without_solutions, images=_image) as made:
+        _prepare(made, toolchain=toolchain)
+        yield made
+
+
+def _without_solutions(folder: Path) -> Path:
+    descriptor = copy_pilots(folder) / "cooperatives" / f"{COOPERATIVE}.yaml"
+    descriptor.write_text(CHOSEN.sub("", descriptor.read_text(encoding="utf-8")), encoding="utf-8")
+    return folder
 
 
 def _image(estate: Path) -> None:

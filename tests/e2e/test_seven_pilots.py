@@ -1,28 +1,20 @@
 """All seven pilot cooperatives on one embedded platform with real pods; one leaves, and the six are not touched."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Demo
 from tests.integration.node.conftest import fetch
-from tests.network_namespace import NetworkNamespace
 from tests.running_estate import RunningEstate, processor_seconds
 from tests.snapshots import buckets, databases, objects, roles
 
-pytestmark = [pytest.mark.node, pytest.mark.long(seconds=240)]
+pytestmark = [pytest.mark.node, pytest.mark.usefixtures("inside"), pytest.mark.long(seconds=240)]
 LEAVING = "publishing"
 PARTS = ("apps", "data")
 # The aims of bench/prove.py, in seconds of processors: by the clock the other tests of the machine would be measured.
 PROOF_OF_SEVEN_SECONDS, PROOF_SECONDS, PROOF_WITHOUT_PODS_SECONDS = 60.0, 20.0, 5.0
-
-
-@pytest.fixture(autouse=True)
-def inside(network: NetworkNamespace) -> Iterator[None]:
-    """Let each test be where the node is."""
-    with network.inside():
-        yield
 
 
 @pytest.fixture(scope="module")

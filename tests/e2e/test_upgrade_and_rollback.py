@@ -13,20 +13,22 @@ import pytest
 
 from examples.demo_migration import name_dumps
 from examples.solutions import Login, first_logins
-from provisioner.descriptor.estate import Estate
-from provisioner.embedded import platform
 from provisioner.errors import ExitCode
 from provisioner.naming import LABEL_SOLUTION
 from provisioner.toolchain import Toolchain
-from tests.conftest import open_temporary_folder
+from tests.e2e.conftest import estate_inside
 from tests.integration.node.conftest import wait
-from tests.network_namespace import NetworkNamespace, new_network_namespace
-from tests.outside_world import network_behind_the_host
-from tests.portal_pilots import CHOSEN, build_images, copy_pilots
+from tests.network_namespace import NetworkNamespace
+from tests.portal_pilots import CHOSEN, copy_pilots
 from tests.running_estate import RunningEstate
 from tests.unit.plan.builders import CHARTS
 
-pytestmark = [pytest.mark.node, pytest.mark.long(seconds=300), pytest.mark.timeout(7200)]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.usefixtures("inside"),
+    pytest.mark.long(seconds=300),
+    pytest.mark.timeout(7200),
+]
 OWN, DATABASE = "publishing", "publishing"
 LEDGER_ALONE = "  solutions:\n    - {name: ledger}\n"
 STEP = "            migrate(cursor)\n"
@@ -121,36 +123,15 @@ def one_with_a_ledger(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network() -> NetworkNamespace:
-    """Where the node runs."""
-    return new_network_namespace()
-
-
-@pytest.fixture(scope="module")
 def ledger(network: NetworkNamespace, toolchain: Toolchain) -> Iterator[Ledger]:
     """The cooperative, applied, with a party that people have saved."""
-    toolchain.ensure(toolchain.names, report=print)
-    with open_temporary_folder() as folder:
-        build_images(one_with_a_ledger(folder / "images"))
-        estate = RunningEstate(root=one_with_a_ledger(folder / "estate"))
-        try:
-            with network.inside(), network_behind_the_host():
-                estate.coopctl("dev", "up", "--node", "real")
-                estate.coopctl("images", "build", "--used", "--push")
-                estate.coopctl("apply", OWN, "--yes", "--no-prove")
-                made = Ledger(estate=estate)
-                made.save("회원사 001")
-                yield made
-        finally:
-            with network.inside():
-                platform.down(Estate(root=estate.root), delete=True, report=print)
-
-
-@pytest.fixture(autouse=True)
-def inside(network: NetworkNamespace) -> Iterator[None]:
-    """Let each test be where the node is."""
-    with network.inside():
-        yield
+    with estate_inside(network, toolchain=toolchain, copied=one_with_a_ledger) as estate:
+        estate.coopctl("dev", "up", "--node", "real")
+        estate.coopctl("images", "build", "--used", "--push")
+        estate.coopctl("apply", OWN, "--yes", "--no-prove")
+        made = Ledger(estate=estate)
+        made.save("회원사 001")
+        yield made
 
 
 def test_a_broken_version_goes_back_by_itself_and_people_go_on_with_all_their_data(ledger: Ledger) -> None:
