@@ -29,8 +29,8 @@ SECOND_RUN_PROCESSOR_SECONDS = 120
 
 
 @pytest.fixture
-def servers_on_the_host(flows: Flows) -> Iterator[None]:
-    """Somebody listens at the host's addresses that are tried."""
+def servers_on_the_host(inside: None, flows: Flows) -> Iterator[None]:
+    """Somebody listens, inside, at the host's addresses that are tried."""
     with listening(flows.on_the_host):
         yield
 
