@@ -30,14 +30,20 @@ _RBAC = "rbac.authorization.k8s.io"
 
 def namespace_lacks(namespace: Manifest | None, *, tenant: ProvenTenant) -> Iterator[str]:
     """What is wrong with a planned Namespace: how strictly pods are judged, and by which facts of the tenant."""
+    yield from security_lacks(namespace)
+    if namespace is not None:
+        facts = {**as_annotations(tenant.facts), ANNOTATION_UID: tenant.names.uid}
+        yield from _unlike(namespace["metadata"]["annotations"], facts)
+
+
+def security_lacks(namespace: Manifest | None) -> Iterator[str]:
+    """What is wrong with how strictly a planned Namespace has pods judged."""
     if namespace is None:
         yield "it is missing"
         return
-    labels, annotations = namespace["metadata"]["labels"], namespace["metadata"]["annotations"]
     security = {f"{_POD_SECURITY}/{mode}": _LEVEL for mode in _MODES}
     security |= {f"{_POD_SECURITY}/{mode}-version": VERSION for mode in _MODES}
-    yield from _unlike(labels, security)
-    yield from _unlike(annotations, {**as_annotations(tenant.facts), ANNOTATION_UID: tenant.names.uid})
+    yield from _unlike(namespace["metadata"]["labels"], security)
 
 
 def labels_lack(guard: Manifest, *, tenant: ProvenTenant) -> Iterator[str]:

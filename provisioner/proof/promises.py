@@ -8,7 +8,7 @@ no code with the builders. A guard that is not planned as promised is a failed c
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from provisioner.naming import SERVICE_OBJECTS, SERVICE_POSTGRES
+from provisioner.naming import SERVICE_OBJECTS, SERVICE_POSTGRES, SYSTEM_NAMESPACE
 from provisioner.plan.manifest import Manifest
 from provisioner.plan.resources import PlatformPlan
 from provisioner.proof.attempts import About, Area, PlanLook
@@ -30,6 +30,7 @@ from provisioner.proof.promised_namespaces import (
     namespace_lacks,
     platform_labels_lack,
     priority_lacks,
+    security_lacks,
     service_lacks,
 )
 from provisioner.proof.promised_rights import managing_lacks, role_lacks, view_lacks
@@ -121,3 +122,10 @@ def _of_platform(plan: PlatformPlan) -> Iterator[_Promise]:
     view, manage = (named.get(("ClusterRole", f"coopctl-tenants-{name}")) for name in ("view", "manage"))
     yield _Promise(what="ClusterRole coopctl-tenants-view", lacking=view_lacks(view))
     yield _Promise(what="ClusterRole coopctl-tenants-manage", lacking=managing_lacks(manage))
+    yield _Promise(
+        what=f"Namespace {SYSTEM_NAMESPACE}", lacking=security_lacks(named.get(("Namespace", SYSTEM_NAMESPACE)))
+    )
+    yield _Promise(
+        what=f"NetworkPolicy {DEFAULT_DENY} of {SYSTEM_NAMESPACE}",
+        lacking=deny_lacks(named.get(("NetworkPolicy", DEFAULT_DENY))),
+    )

@@ -122,7 +122,7 @@ def test_a_registry_that_does_not_answer_leaves_the_lock_as_it_was(shop: Shop) -
 
 def test_images_that_were_never_built_are_listed_without_digest(tmp_path: Path) -> None:
     listed = {one.name: one for one in list_images(catalogue=builders.catalogue(), lock_file=tmp_path / "images.lock")}
-    assert {name: one.digest for name, one in listed.items()} == {"portal": None, "tryton": None}
+    assert {name: one.digest for name, one in listed.items()} == {"member-files": None, "portal": None, "tryton": None}
     assert listed["portal"].solutions == ("portal",)
 
 
