@@ -13,6 +13,7 @@ from provisioner.catalogue.images.building import BuiltImage
 from provisioner.catalogue.images.pushing import push
 from provisioner.naming import LABEL_SOLUTION, SECRET_DATA_STORE
 from provisioner.plan.manifest import Manifest
+from provisioner.plan.network_policy import DNS_PORT
 from provisioner.plan.priority_class import SOLUTIONS
 from tests import outside_world
 from tests.integration.node.conftest import PROBE_PORT, RESTRICTED, fetch, pod, service, wait
@@ -91,10 +92,10 @@ def prober(namespace: str, *, image: str, name: str = NAME, labels: dict[str, st
 
 
 def answers(estate: RunningEstate, namespace: str, *, name: str = NAME) -> bool:
-    """Whether the probe answers its own host, and may itself open connections: its policies are in force by then."""
+    """Whether the probe answers its own host, and reaches the cluster's DNS: what holds for it is in force by then."""
     address = address_of(estate, namespace, name=name)
-    own = f"http://{address}:{PROBE_PORT}/connect?to={address}:{PROBE_PORT}"
-    return bool(address) and fetch(own) == "open"
+    dns = f"http://{address}:{PROBE_PORT}/connect?to={estate.endpoints.bridge}:{DNS_PORT}"
+    return bool(address) and fetch(dns) == "open"
 
 
 def address_of(estate: RunningEstate, namespace: str, *, name: str = NAME) -> str:
