@@ -7,8 +7,9 @@ from provisioner.operations.destroying import Destroyed
 
 def question(name: str, *, delete_data: bool) -> str:
     """What is destroyed, in one sentence."""
-    data = "its database and its bucket with all data" if delete_data else "(database and bucket are kept)"
-    return f"This takes away {name}: its namespaces, solutions, access, {data}."
+    if delete_data:
+        return f"This takes away {name}: its namespaces, solutions, access, its database and its bucket with all data."
+    return f"This takes away {name}: its namespaces, solutions and access; its database and its bucket are kept."
 
 
 def show(name: str, done: Destroyed, *, delete_data: bool, output: str) -> None:

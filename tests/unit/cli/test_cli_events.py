@@ -76,7 +76,7 @@ def test_what_would_be_destroyed_is_named_also_where_nobody_can_be_asked(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     capsys.readouterr()
     assert estate.run("destroy", "tea") is ExitCode.USAGE
-    assert "why: This takes away tea: its namespaces, solutions, access, (database and bucket are kept)." in (
+    assert "why: This takes away tea: its namespaces, solutions and access; its database and its bucket are kept." in (
         capsys.readouterr().err
     )
 
