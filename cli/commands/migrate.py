@@ -99,7 +99,8 @@ def start(*, name: str, in_platform: bool, events: bool, estate_path: Path | Non
 
     site = opening.site(estate_path, name)
     if in_platform:
-        begun = start_in_platform(site, now=opening.now, report=view.reporter(events=events))
+        sliced = migrate_slice.opened(site) if site.migration.member is not None else None
+        begun = start_in_platform(site, sliced=sliced, now=opening.now, report=view.reporter(events=events))
         view.show_begun_in_platform(begun, output=output)
         return
     if site.migration.member is not None:
@@ -188,7 +189,7 @@ def abort(*, name: str, yes: bool, events: bool, estate_path: Path | None, outpu
     from cli.views import confirm
     from cli.views import migrate as view
     from provisioner.operations.migration_ending import abort as give_up
-    from provisioner.operations.migration_in_platform import end_in_platform
+    from provisioner.operations.migration_job import end_in_platform
     from provisioner.operations.migration_run import Told, require_open
 
     site = opening.site(estate_path, name)

@@ -22,7 +22,7 @@ def preflight(site: "MigrationSite", *, now: "Now", events: bool, output: str) -
     from cli.views.telling import teller
     from provisioner.operations.slice_looking import preflight_slice
 
-    found = preflight_slice(_opened(site), now=now, say=teller(events=events))
+    found = preflight_slice(opened(site), now=now, say=teller(events=events))
     view.show_preflight(found, output=output)
     return ExitCode.PROBLEMS if found.look.errors else ExitCode.DONE
 
@@ -33,7 +33,7 @@ def plan(site: "MigrationSite", *, now: "Now", events: bool, output: str) -> Exi
     from cli.views.telling import teller
     from provisioner.operations.slice_looking import preflight_slice
 
-    found = preflight_slice(_opened(site), now=now, say=teller(events=events))
+    found = preflight_slice(opened(site), now=now, say=teller(events=events))
     view.show_plan(found, output=output)
     return ExitCode.PROBLEMS if found.look.errors else ExitCode.DONE
 
@@ -44,7 +44,7 @@ def start(site: "MigrationSite", *, now: "Now", events: bool, output: str) -> No
     from cli.views.migrate import reporter
     from provisioner.operations.slice_moving import start_slice
 
-    view.show_copied(start_slice(_opened(site), now=now, report=reporter(events=events)), output=output)
+    view.show_copied(start_slice(opened(site), now=now, report=reporter(events=events)), output=output)
 
 
 def verify(site: "MigrationSite", *, now: "Now", events: bool, output: str) -> ExitCode:
@@ -53,7 +53,7 @@ def verify(site: "MigrationSite", *, now: "Now", events: bool, output: str) -> E
     from cli.views.migrate import reporter
     from provisioner.operations.slice_moving import verify_slice
 
-    found = verify_slice(_opened(site), now=now, report=reporter(events=events))
+    found = verify_slice(opened(site), now=now, report=reporter(events=events))
     view.show_verification(found, output=output)
     return ExitCode.PROBLEMS if found.differences else ExitCode.DONE
 
@@ -65,16 +65,16 @@ def finalise(site: "MigrationSite", *, now: "Now", yes: bool, events: bool, outp
     from cli.views.migrate import reporter
     from provisioner.operations.slice_moving import finalise_slice
 
-    opened = _opened(site)
-    confirm.ask(view.finalise_question(opened), yes=yes, events=events)
-    view.show_handed_over(finalise_slice(opened, now=now, report=reporter(events=events)), output=output)
+    sliced = opened(site)
+    confirm.ask(view.finalise_question(sliced), yes=yes, events=events)
+    view.show_handed_over(finalise_slice(sliced, now=now, report=reporter(events=events)), output=output)
 
 
 def abort(site: "MigrationSite", *, now: "Now", report: "Report") -> "Aborted":
     """Take back what was copied."""
     from provisioner.operations.slice_moving import abort_slice
 
-    return abort_slice(_opened(site), now=now, report=report)
+    return abort_slice(opened(site), now=now, report=report)
 
 
 def erase(
@@ -86,17 +86,18 @@ def erase(
     from cli.views.migrate import reporter
     from provisioner.operations.slice_erasing import erase_slice, require_erasable
 
-    opened = _opened(site)
-    require_erasable(opened, now=now(), early=early)
-    confirm.ask_for_name(view.erase_question(opened), name=opened.request.member, yes=yes, events=events)
+    sliced = opened(site)
+    require_erasable(sliced, now=now(), early=early)
+    confirm.ask_for_name(view.erase_question(sliced), name=sliced.request.member, yes=yes, events=events)
     report = reporter(events=events)
     view.show_erased(
-        erase_slice(opened, now=now, early=early, cut_references=cut_references, report=report), output=output
+        erase_slice(sliced, now=now, early=early, cut_references=cut_references, report=report), output=output
     )
 
 
-def _opened(site: "MigrationSite") -> "SliceSite":
+def opened(site: "MigrationSite") -> "SliceSite":
+    """Whose slice it is, as documents and charts say."""
     from cli import wiring
     from provisioner.operations.slice_site import open_slice
 
-    return open_slice(site, wiring.open_catalogue(estate=site.estate))
+    return open_slice(site, lambda: wiring.open_catalogue(estate=site.estate))

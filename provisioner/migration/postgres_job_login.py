@@ -1,14 +1,16 @@
-"""The login of a Job that copies in the platform: it reads one database, makes a slot there, and writes nothing.
+"""The login of a Job that copies in the platform: it reads one database, and writes nothing.
 
 What is made on the source for a migration (publication, replica identities, the subscription's login) is made by the
 administrator before the Job begins. What is left is reading, for which no superuser is needed:
 
-- REPLICATION makes the slot and exports its snapshot;
+- REPLICATION makes the slot of a whole data store and exports its snapshot; a slice has no slot, and notes in TEMPORARY
+  tables which rows it takes;
 - pg_read_all_data reads tables, large objects and the verifiers of roles that move along;
 - BYPASSRLS reads the rows that a policy hides;
 - CONNECT is given on this database alone, so that no other tenant's opens.
 
-The password is good until a limit, so that one that was forgotten opens nothing.
+The password is good until a limit, so that one that was forgotten opens nothing; and whoever has done his work with it
+changes it to one that nobody knows, which every role may for itself (PostgreSQL manual, "ALTER ROLE").
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from datetime import datetime
 
 from psycopg import sql
 
-from provisioner.datastore.credentials import Secret
+from provisioner.datastore.credentials import Secret, generate_password
 from provisioner.datastore.postgres_connection import Connection, rows, scalar
 from provisioner.datastore.postgres_roles import scram_verifier
 from provisioner.errors import UsageError
@@ -34,8 +36,10 @@ class JobLogin:
     until: datetime
 
 
-def make_job_login(connection: Connection, name: str, *, password: Secret, until: datetime) -> None:
+def make_job_login(connection: Connection, name: str, *, password: Secret, until: datetime, sliced: bool) -> None:
     """Make the role for the connection's database, or give it another password and limit. Idempotent.
+
+    ``sliced``: it is for a member's slice.
 
     Raises UsageError before version 14, where nothing gives a role the right to read everything but being a superuser;
     psycopg's InsufficientPrivilege is raised by `session` as NotPermitted.
@@ -51,13 +55,12 @@ def make_job_login(connection: Connection, name: str, *, password: Secret, until
     with connection.transaction():
         if not rows(connection, _UNTIL, {"name": name}):
             connection.execute(sql.SQL("CREATE ROLE {}").format(role))
-        attributes = sql.SQL(
-            "ALTER ROLE {} LOGIN INHERIT REPLICATION BYPASSRLS CONNECTION LIMIT {} PASSWORD {} VALID UNTIL {}"
-        )
+        attributes = sql.SQL("ALTER ROLE {} LOGIN INHERIT {} BYPASSRLS CONNECTION LIMIT {} PASSWORD {} VALID UNTIL {}")
+        copying, right = ("NOREPLICATION", "CONNECT, TEMPORARY") if sliced else ("REPLICATION", "CONNECT")
         verifier = sql.Literal(scram_verifier(connection, name, password))
         limit = sql.Literal(until.isoformat())
-        connection.execute(attributes.format(role, sql.Literal(CONNECTIONS), verifier, limit))
-        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
+        connection.execute(attributes.format(role, sql.SQL(copying), sql.Literal(CONNECTIONS), verifier, limit))
+        connection.execute(sql.SQL("GRANT {} ON DATABASE {} TO {}").format(sql.SQL(right), database, role))
         connection.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(role))
 
 
@@ -66,6 +69,12 @@ def renew_job_login(connection: Connection, name: str, *, until: datetime) -> No
     if rows(connection, _UNTIL, {"name": name}):
         statement = sql.SQL("ALTER ROLE {} VALID UNTIL {}")
         connection.execute(statement.format(sql.Identifier(name), sql.Literal(until.isoformat())))
+
+
+def forget_own_password(connection: Connection) -> None:
+    """Give the connection's own login a password that nobody knows: it opens nothing from now on."""
+    verifier = scram_verifier(connection, connection.info.user, generate_password())
+    connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(sql.Literal(verifier)))
 
 
 def read_job_login(connection: Connection, name: str) -> JobLogin | None:

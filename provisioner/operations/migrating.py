@@ -34,6 +34,7 @@ from provisioner.migration.postgres_following import (
     read_lag,
     subscribe,
 )
+from provisioner.migration.postgres_job_login import forget_own_password
 from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_snapshot import slot_snapshot
 from provisioner.migration.redaction import Json
@@ -64,7 +65,17 @@ def start(site: MigrationSite, *, now: Callable[[], datetime], report: Report) -
     """
     with opened(site, kind=RunKind.MIGRATION, now=now, report=report) as run:
         require_before_cutover(run)
-        return bring_up(run)
+        followed = bring_up(run)
+        if run.online:
+            leave_pod(site)
+        return followed
+
+
+def leave_pod(site: MigrationSite) -> None:
+    """In a pod that has done its work: nobody is let in with its login any more. Elsewhere nothing is done."""
+    if site.inside:
+        with session(site.source) as source:
+            forget_own_password(source)
 
 
 def bring_up(run: OpenRun) -> Followed:

@@ -32,7 +32,7 @@ from provisioner.migration.postgres_sides import session
 from provisioner.migration.postgres_target import claim_target
 from provisioner.migration.steps import LastObjects, OpenTarget, RehearseVerification
 from provisioner.operations.migrating import pass_objects
-from provisioner.operations.migration_in_platform import end_in_platform
+from provisioner.operations.migration_job import end_in_platform
 from provisioner.operations.migration_moving import Moving, moved
 from provisioner.operations.migration_run import Report, Told
 from provisioner.operations.migration_site import MigrationSite

@@ -22,7 +22,7 @@ from provisioner.migration.postgres_target import claim_target, claimed_by, rele
 from provisioner.naming import CooperativeUid
 from provisioner.operations.migrating import bring_up
 from provisioner.operations.migration_fences import require_before_cutover
-from provisioner.operations.migration_in_platform import end_in_platform
+from provisioner.operations.migration_job import end_in_platform
 from provisioner.operations.migration_run import OpenRun, Report, Told, opened, reopened
 from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.migration_verifying import Verification, verified

@@ -18,7 +18,7 @@ from provisioner.migration.objects_return import return_file
 from provisioner.migration.shared_files import SharedMigration
 from provisioner.migration.shared_head import Holder
 from provisioner.migration.shared_lease import TERM_SECONDS
-from provisioner.operations.migration_site import IN_PLATFORM, MigrationFiles, MigrationSite
+from provisioner.operations.migration_site import MigrationFiles, MigrationSite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def writing_journal(site: MigrationSite, *, now: Callable[[], datetime]) -> Iter
     Raises MigrationLocked while another one writes it, here or on another machine, and what the state's bucket raises.
     """
     # A pod waits for the end of the lease of the one that died before it: to end and begin anew would not be sooner.
-    patience = 2 * TERM_SECONDS if IN_PLATFORM in site.environment else 0.0
+    patience = 2 * TERM_SECONDS if site.inside else 0.0
     shared = _shared(site.platform.state, files=site.files, patience_seconds=patience)
     with journal.writing(
         site.files.journal,

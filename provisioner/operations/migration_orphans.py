@@ -35,7 +35,7 @@ from provisioner.migration.postgres_role_moves import drop_made_roles
 from provisioner.migration.postgres_rollback import Leftover, read_leftovers
 from provisioner.migration.postgres_sides import Side, session, side_of_access
 from provisioner.migration.postgres_snapshot import drop_slot
-from provisioner.naming import CooperativeName, CooperativeUid, replication_names
+from provisioner.naming import CooperativeName, CooperativeUid, replication_names, slice_uid
 from provisioner.operations.migration_journals import read_journal
 
 MAINTENANCE = "postgres"
@@ -66,14 +66,15 @@ def find_orphaned(estate: Estate, *, environment: Mapping[str, str]) -> tuple[Or
             for one in read_leftovers(connection):
                 if (match := _UID.match(one.name)) is not None:
                     found.setdefault(CooperativeUid(match[1]), set()).add(one)
-    known, open_ones = _known(estate, platform=platform)
-    for uid, cooperative in known.items():
+    known = _known(estate, platform=platform)
+    for uid, cooperative in known.cooperatives.items():
         if left := set(_fences(platform, cooperative, environment=environment)):
             found.setdefault(uid, set()).update(left)
+    named = known.cooperatives | known.slices
     return tuple(
-        Orphans(uid=uid, cooperative=known.get(uid), left=tuple(sorted(left, key=lambda one: (one.kind, one.name))))
+        Orphans(uid=uid, cooperative=named.get(uid), left=tuple(sorted(left, key=lambda one: (one.kind, one.name))))
         for uid, left in sorted(found.items())
-        if uid not in open_ones
+        if uid not in known.open
     )
 
 
@@ -135,19 +136,32 @@ def _databases(platform: Platform, *, environment: Mapping[str, str]) -> Iterato
     yield from (side_of_access(access, database=name, environment=environment) for name in names)
 
 
-def _known(estate: Estate, *, platform: Platform) -> tuple[dict[CooperativeUid, str], frozenset[CooperativeUid]]:
-    """The marks of cooperatives that have a migration, and of those of which one is open."""
-    known: dict[CooperativeUid, str] = {}
-    open_ones: set[CooperativeUid] = set()
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """The marks of cooperatives that have a migration, those of their members' slices, and which of them are open."""
+
+    cooperatives: dict[CooperativeUid, str]
+    slices: dict[CooperativeUid, str]
+    open: set[CooperativeUid]
+
+
+def _known(estate: Estate, *, platform: Platform) -> _Known:
+    known = _Known(cooperatives={}, slices={}, open=set())
     for one in load_migrations(estate, platform=platform, cooperatives=()):
         uid = platform.names_of(CooperativeName(one.cooperative)).uid
-        known[uid] = one.cooperative
+        known.cooperatives[uid] = one.cooperative
         record = read_journal(estate, platform.state, one.name)
-        if record is not None and any(_holds(one, run) for run in record.runs):
-            open_ones.add(uid)
-    return known, frozenset(open_ones)
+        runs = record.runs if record is not None else ()
+        if any(_holds(one, run) for run in runs):
+            known.open.add(uid)
+        if one.member is not None:
+            own = slice_uid(uid, member=one.member)
+            known.slices[own] = one.cooperative
+            if any(run.open for run in runs):
+                known.open.add(own)
+    return known
 
 
 def _holds(migration: DataStoreMigration, run: Run) -> bool:
-    """Whether a run accounts for what is on the servers: the copy of a member's slice makes nothing there."""
+    """Whether a run accounts for what bears the cooperative's own mark, which nothing does that copies a slice."""
     return run.open and (migration.member is None or run.kind is RunKind.ERASURE)

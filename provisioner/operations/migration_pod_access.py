@@ -2,10 +2,12 @@
 
 Made here, by the administrator, before the Job begins. The pod's login reads one database and makes a slot there
 (provisioner.migration.postgres_job_login); the login by which the target's server follows is made with it, since no pod
-can make one. Of the platform's S3 the pod has the applications' access key, which opens their one bucket.
+can make one; a member's slice is not followed. Of the platform's S3 the pod has the applications' access key, which
+opens their one bucket.
 
-The login ends with whatever ends the migration's copy: `end_in_platform` before a cutover, or with an abort; and by its
-limit, which the same command moves on.
+A pod that has done its work changes its password to one that nobody knows. The login ends with whatever ends the
+migration's copy: `end_in_platform` before a cutover, or with an abort; and by its limit, which the same command moves
+on.
 """
 
 from collections.abc import Callable
@@ -44,25 +46,33 @@ def make_access(run: OpenRun, *, key: AccessKey, now: Callable[[], datetime]) ->
     if run.online:
         follow = prepare_for_job(run)
         _make_login(site, password=password, until=now() + GOOD_FOR)
-    return PodAccess(login=site.names.job_login, password=password, follow=follow, key=key)
+    return PodAccess(login=site.job_login, password=password, follow=follow, key=key)
+
+
+def make_slice_access(site: MigrationSite, *, key: AccessKey, now: Callable[[], datetime]) -> PodAccess:
+    """The same for a member's slice."""
+    password = generate_password()
+    _make_login(site, password=password, until=now() + GOOD_FOR)
+    return PodAccess(login=site.job_login, password=password, follow=None, key=key)
 
 
 def renew_access(site: MigrationSite, *, now: Callable[[], datetime]) -> None:
     """Let a pod that works go on for as long again."""
     with session(site.source) as source:
-        renew_job_login(source, site.names.job_login, until=now() + GOOD_FOR)
+        renew_job_login(source, site.job_login, until=now() + GOOD_FOR)
 
 
 def end_access(site: MigrationSite) -> None:
     """Drop the pod's login. Idempotent."""
     with session(site.source) as source:
-        drop_made_roles(source, [site.names.job_login])
+        drop_made_roles(source, [site.job_login])
 
 
 def _make_login(site: MigrationSite, *, password: Secret, until: datetime) -> None:
     try:
         with session(site.source) as source:
-            make_job_login(source, site.names.job_login, password=password, until=until)
+            sliced = site.migration.member is not None
+            make_job_login(source, site.job_login, password=password, until=until, sliced=sliced)
     except NotPermitted as error:
         name = site.migration.name
         raise NotPermitted(

@@ -21,8 +21,10 @@ from provisioner.descriptor.document import API_VERSION
 from provisioner.descriptor.platform import Endpoint, Platform, SecretReference
 from provisioner.errors import NotFound, UsageError
 from provisioner.migration.postgres_sides import Side, conninfo
+from provisioner.migration.slice_classifying import SliceRequest
+from provisioner.migration.slice_request import write_request
 from provisioner.operations.migration_pod_access import PodAccess
-from provisioner.operations.migration_site import FOLLOW_FILE, MigrationSite, pods_url
+from provisioner.operations.migration_site import FOLLOW_FILE, SLICE_FILE, MigrationSite, pods_url
 from provisioner.operations.migration_tenancy import target_place
 from provisioner.plan.migration_job import ESTATE
 
@@ -32,10 +34,11 @@ _NONE = "is-not-there"
 _PORTS = {"http": 80, "https": 443}
 
 
-def pod_files(site: MigrationSite, access: PodAccess) -> dict[str, str]:
+def pod_files(site: MigrationSite, access: PodAccess, *, request: SliceRequest | None = None) -> dict[str, str]:
     """The files of the pod's estate by their paths: it is let in with its own ``access``, not as the administrator.
 
-    Raises UsageError where the state is no bucket, NotFound for a credential that is not where its reference points to.
+    ``request`` is that of a member's slice. Raises UsageError where the state is no bucket, NotFound for a credential
+    that is not where its reference points to.
     """
     files = dict[str, str]()
     url, _ = pod_state(site.platform)
@@ -44,6 +47,8 @@ def pod_files(site: MigrationSite, access: PodAccess) -> dict[str, str]:
     files[f"migrations/{name}.yaml"] = _dumped(_migration(site, keep=files.__setitem__))
     if access.follow is not None:
         files[FOLLOW_FILE] = access.follow.reveal()
+    if request is not None:
+        files[SLICE_FILE] = write_request(request)
     # That there is one is all that is asked of it.
     files[f"cooperatives/{cooperative}.yaml"] = "# Read from the estate, not here.\n"
     return files

@@ -29,7 +29,7 @@ from provisioner.migration.postgres_streams import SOURCE, TARGET
 from provisioner.migration.redaction import Json
 from provisioner.migration.surveyed import Judged, Survey, judge, read_survey, write_survey
 from provisioner.operations.migration_journals import read_site_journal, writing_journal
-from provisioner.operations.migration_site import IN_PLATFORM, MigrationSite
+from provisioner.operations.migration_site import MigrationSite
 from provisioner.operations.preflighting import SEARCH_PATH, look
 
 SHOWN = 3
@@ -175,14 +175,19 @@ def require_open(site: MigrationSite) -> Run:
     raise _nothing_open(site.migration.name)
 
 
+def require_begun_for_pod(site: MigrationSite) -> None:
+    """Raise NotFound in a pod where nothing is open: its login can but go on with what was begun for it, and meanwhile
+    that was given up."""
+    if site.inside:
+        raise _nothing_open(site.migration.name)
+
+
 def _nothing_open(name: str) -> NotFound:
     return NotFound(f"the migration {name} is not under way", hint=f"`coopctl migrate start {name}` begins it")
 
 
 def _begun(site: MigrationSite, written: Journal, *, kind: RunKind, report: Report) -> OpenRun:
-    if IN_PLATFORM in site.environment:
-        # Its login can but go on with what was begun for it; meanwhile that was given up.
-        raise _nothing_open(site.migration.name)
+    require_begun_for_pod(site)
     survey, judged = look(site, say=lambda text: report(Told(text=text)))
     _require_ready(judged, name=site.migration.name)
     # A ledger of an earlier run: the bucket was found empty, and what it says was copied is there no more.

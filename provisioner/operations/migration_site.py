@@ -18,12 +18,14 @@ from provisioner.errors import NotFound, UsageError
 from provisioner.migration.journal import journal_file
 from provisioner.migration.objects_bucket import Bucket, open_bucket
 from provisioner.migration.postgres_sides import Side, side_from_dsn, side_of_access
-from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names
+from provisioner.naming import CooperativeName, ReplicationNames, TenantNames, replication_names, slice_uid
 
 # In a pod of the platform: servers are reached where pods reach them, and called by their own names all the same.
 IN_PLATFORM = "COOPCTL_IN_PLATFORM"
 # In a pod's estate: the password of the login by which the target is to follow, which no pod can make.
 FOLLOW_FILE = "credentials/follow"
+# In a pod's estate: whose slice it copies, and what its solutions say of tables.
+SLICE_FILE = "slice.json"
 VERIFYING = frozenset({"verify-ca", "verify-full"})
 
 
@@ -104,6 +106,17 @@ class MigrationSite:
     def names(self) -> ReplicationNames:
         """What it calls the things that it makes on the servers."""
         return replication_names(self.tenant.uid)
+
+    @property
+    def job_login(self) -> str:
+        """The login of a Job that works on it: a slice has its own, since each moves when it wants to."""
+        uid, member = self.tenant.uid, self.migration.member
+        return replication_names(uid if member is None else slice_uid(uid, member=member)).job_login
+
+    @property
+    def inside(self) -> bool:
+        """Whether this process is the migration's pod in the platform."""
+        return IN_PLATFORM in self.environment
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

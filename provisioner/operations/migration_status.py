@@ -77,7 +77,7 @@ def read_status(site: MigrationSite, *, now: datetime) -> MigrationStatus:
             own = site.names.slot if site.migration.member is None else site.names.eraser_login
             lag = read_lag(source, site.names.slot) if site.migration.member is None else None
             leftovers = tuple(one for one in read_leftovers(source) if one.name.startswith(own))
-            login = read_job_login(source, site.names.job_login)
+            login = read_job_login(source, site.job_login)
     except CoopctlError as error:
         silent = f"{error.message}{f': {error.why}' if error.why else ''}"
     return MigrationStatus(

@@ -33,10 +33,11 @@ from provisioner.migration.slice_copying import SliceWork, copy_slice
 from provisioner.migration.slice_objects import Inventory, inventory
 from provisioner.migration.slice_planning import SlicePlan
 from provisioner.migration.slice_verification import SliceVerification, verify_rows
-from provisioner.operations.migrating import copy_objects
+from provisioner.operations.migrating import copy_objects, leave_pod
 from provisioner.operations.migration_ending import CLEAN_TARGET, Aborted, clean_bucket, clean_database
+from provisioner.operations.migration_job import end_in_platform
 from provisioner.operations.migration_journals import writing_journal
-from provisioner.operations.migration_run import Report, Told, recorded_step, require_open
+from provisioner.operations.migration_run import Report, Told, recorded_step, require_begun_for_pod, require_open
 from provisioner.operations.preflighting import SEARCH_PATH, reaching_target
 from provisioner.operations.slice_looking import look_at_slice, plan_of
 from provisioner.operations.slice_site import SliceSite
@@ -91,12 +92,13 @@ def start_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report)
     Raises ProblemsFound if a preflight refuses it, PlanRefused if the request or the schema has changed since the run
     began, MigrationLocked, NotOurs once the target is the member's, and what servers raise.
     """
-    with _opened(site, now=now, report=report) as run, reaching_target():
+    with opened_slice(site, now=now, report=report) as run, reaching_target():
         with run.step(Phase.COPY, ROWS) as result, _work(run) as work:
             total = copy_slice(work)
             result.update({"tables": len(run.plan.kept), "rows": total})
         with run.step(Phase.COPY, OBJECTS) as result:
             objects = copy_objects(site.moving, result, written=run.written, report=report)
+        leave_pod(site.moving)
         return SliceCopied(
             migration=site.name,
             member=site.request.member,
@@ -129,6 +131,7 @@ def finalise_slice(site: SliceSite, *, now: Callable[[], datetime], report: Repo
             result.update(_handed_over(run.plan, found, objects=before))
         with run.step(Phase.FINALISE, RELEASE), session(site.moving.target) as target:
             release_target(target)
+        end_in_platform(site.moving, say=run.say)
         run.written.end(RunEnding.FINALISED, {"member": site.request.member})
         return HandedOver(verification=found, erasable=now() + site.moving.migration.keep_source)
 
@@ -161,13 +164,15 @@ def abort_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report)
 
 
 @contextmanager
-def _opened(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> Iterator[SliceRun]:
+def opened_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> Iterator[SliceRun]:
     """Begin the run, or go on with it: what it looks at must ask for the same plan."""
     moving = site.moving
     with writing_journal(moving, now=now) as written:
         if (current := written.current) is not None and current.kind is RunKind.PREFLIGHT:
             written.end(RunEnding.FAILED, {"why": "cut off"})
         begun = written.current is not None
+        if not begun:
+            require_begun_for_pod(moving)
         look = look_at_slice(site, begun=begun, say=lambda text: report(Told(text=text)))
         if look.errors:
             named = "; ".join(one.what for one in look.errors[:SHOWN])

@@ -1,5 +1,6 @@
 """What a command works with that moves a member's slice: both sides, whose slice it is, and what its solutions say."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from provisioner.catalogue.solution import Catalogue
@@ -11,8 +12,9 @@ from provisioner.errors import ProblemsFound
 from provisioner.migration.objects_bucket import Bucket
 from provisioner.migration.slice_classifying import SliceRequest, member_prefixes
 from provisioner.migration.slice_planning import SliceSides
+from provisioner.migration.slice_request import read_request
 from provisioner.naming import CooperativeUid, member_names, slice_uid
-from provisioner.operations.migration_site import MigrationSite
+from provisioner.operations.migration_site import SLICE_FILE, MigrationSite
 from provisioner.plan.postgres import MEMBER_COLUMN
 
 
@@ -46,21 +48,31 @@ class SliceSite:
         )
 
 
-def open_slice(site: MigrationSite, catalogue: Catalogue) -> SliceSite:
-    """The slice that the migration of ``site`` moves.
+def open_slice(site: MigrationSite, catalogue: Callable[[], Catalogue]) -> SliceSite:
+    """The slice that the migration of ``site`` moves; ``catalogue`` gives the solutions on offer. A pod has neither
+    these nor the members, and is given what they say.
 
     Raises InvalidDescriptor if the cooperative has problems or no such member, ProblemsFound while its data store is
     not on the platform.
     """
+    request = _given(site) if site.inside else _described(site, catalogue())
+    _require_at_home(site)
+    source = replace(site.source_bucket, prefixes=member_prefixes(request))
+    return SliceSite(moving=replace(site, source_bucket=source), request=request, bucket=site.source_bucket)
+
+
+def _given(site: MigrationSite) -> SliceRequest:
+    return read_request((site.estate.root / SLICE_FILE).read_text(encoding="utf-8"))
+
+
+def _described(site: MigrationSite, catalogue: Catalogue) -> SliceRequest:
+    """As the estate's documents and charts say it."""
     migration = site.migration
     _, cooperatives = load_estate(site.estate, catalogue_names=catalogue.names, names=(migration.cooperative,))
     # Members are known only now: the document is read once more, to be held against them.
     load_migrations(site.estate, platform=site.platform, cooperatives=cooperatives, only=migration.name)
     [cooperative] = cooperatives
-    _require_at_home(site)
-    request = _request(site, cooperative, catalogue=catalogue)
-    source = replace(site.source_bucket, prefixes=member_prefixes(request))
-    return SliceSite(moving=replace(site, source_bucket=source), request=request, bucket=site.source_bucket)
+    return _request(site, cooperative, catalogue=catalogue)
 
 
 def _request(site: MigrationSite, cooperative: Cooperative, *, catalogue: Catalogue) -> SliceRequest:

@@ -16,8 +16,9 @@ from provisioner.datastore.shared_records import FileSharedRecords
 from provisioner.descriptor.endpoints import EmbeddedFiles
 from provisioner.errors import NotFound
 from provisioner.naming import SYSTEM_NAMESPACE
-from provisioner.operations import migration_in_platform
-from provisioner.operations.migration_in_platform import Begun, end_in_platform, start_in_platform
+from provisioner.operations import migration_in_platform, migration_job
+from provisioner.operations.migration_in_platform import Begun, start_in_platform
+from provisioner.operations.migration_job import end_in_platform
 from provisioner.operations.migration_site import MigrationSite
 from tests.integration.admission.conftest import CONTROLLERS_SECONDS, GuardedCluster, until
 from tests.unit.operations.test_operations_pod_estate import ACCESS, opened
@@ -34,12 +35,12 @@ def site(
     """A migration whose platform is the guarded cluster, with coopctl's image locked; its notes are in a folder."""
     made, notes = opened(tmp_path), FileRecords(root=tmp_path / "notes")
     monkeypatch.setattr(migration_in_platform, "open_records", lambda *_, **__: notes)
-    monkeypatch.setattr(migration_in_platform, "open_shared", lambda *_, **__: FileSharedRecords(records=notes))
+    monkeypatch.setattr(migration_job, "open_shared", lambda *_, **__: FileSharedRecords(records=notes))
     # There are no servers here that it could be let in by.
     monkeypatch.setattr(migration_in_platform, "application_key", lambda *_, **__: ACCESS.key)
     monkeypatch.setattr(migration_in_platform, "_let_in", lambda *_, **__: ACCESS)
-    for name in ("renew_access", "end_access"):
-        monkeypatch.setattr(migration_in_platform, name, lambda *_, **__: None)
+    monkeypatch.setattr(migration_in_platform, "renew_access", lambda *_, **__: None)
+    monkeypatch.setattr(migration_job, "end_access", lambda *_, **__: None)
     kubeconfig = EmbeddedFiles(root=open_folder / "guarded").kubeconfig
     cluster = replace(made.platform.cluster, kubeconfig=kubeconfig, context=None)
     lock = images_lock.read(made.estate.images_lock)

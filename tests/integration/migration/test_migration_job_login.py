@@ -11,7 +11,7 @@ import pytest
 
 from provisioner.datastore.credentials import Secret, generate_password
 from provisioner.errors import NotPermitted, UsageError
-from provisioner.migration.postgres_job_login import make_job_login, read_job_login
+from provisioner.migration.postgres_job_login import forget_own_password, make_job_login, read_job_login
 from provisioner.migration.postgres_role_moves import drop_made_roles, read_roles
 from provisioner.migration.postgres_sides import Side, conninfo, session
 from provisioner.migration.postgres_snapshot import drop_slot, slot_snapshot
@@ -37,9 +37,9 @@ def administrator(newer_postgres: PostgresServer) -> Iterator[Side]:
         drop_made_roles(connection, [LOGIN])
 
 
-def make(administrator: Side, *, password: Secret) -> None:
+def make(administrator: Side, *, password: Secret, sliced: bool = False) -> None:
     with session(administrator) as connection:
-        make_job_login(connection, LOGIN, password=password, until=UNTIL)
+        make_job_login(connection, LOGIN, password=password, until=UNTIL, sliced=sliced)
 
 
 def test_who_may_not_give_the_right_to_read_makes_no_login(administrator: Side) -> None:
@@ -82,8 +82,36 @@ def test_made_again_it_has_another_password(administrator: Side, newer_postgres:
         psycopg.connect(conninfo(as_user(administrator, LOGIN, first.reveal())))
 
 
+def test_for_a_slice_it_notes_rows_in_temporary_tables_and_makes_no_slot(
+    administrator: Side, newer_postgres: PostgresServer
+) -> None:
+    newer_postgres.execute(f"GRANT pg_read_all_data TO {administrator.user} WITH ADMIN OPTION")
+    newer_postgres.execute(f"REVOKE ALL ON DATABASE {administrator.database} FROM PUBLIC")
+    password = generate_password()
+    make(administrator, password=password)
+    make(administrator, password=password, sliced=True)
+
+    job = as_user(administrator, LOGIN, password.reveal())
+    with session(job) as connection:
+        connection.execute("CREATE TEMPORARY TABLE noted (id int)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT pg_create_physical_replication_slot('job_login_test')")
+
+
+def test_it_closes_itself(administrator: Side, newer_postgres: PostgresServer) -> None:
+    newer_postgres.execute(f"GRANT pg_read_all_data TO {administrator.user} WITH ADMIN OPTION")
+    password = generate_password()
+    make(administrator, password=password)
+    job = as_user(administrator, LOGIN, password.reveal())
+    with session(job) as connection:
+        forget_own_password(connection)
+        assert connection.execute("SELECT 1").fetchall() == [(1,)], "the session itself goes on"
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(conninfo(job))
+
+
 def test_an_old_server_is_refused_with_the_reason() -> None:
     old = cast("Connection", SimpleNamespace(info=SimpleNamespace(server_version=130022)))
     with pytest.raises(UsageError, match="needs PostgreSQL 14") as refused:
-        make_job_login(old, LOGIN, password=generate_password(), until=UNTIL)
+        make_job_login(old, LOGIN, password=generate_password(), until=UNTIL, sliced=False)
     assert "without --in-platform" in str(refused.value.hint)

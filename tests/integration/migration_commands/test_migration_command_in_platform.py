@@ -1,17 +1,13 @@
-"""What a migration's pod is let in with: it copies everything, though it may write nothing and open nothing else.
-
-The pod is a process here: it has the pod's estate and credentials, and nothing of the machine that made them.
-"""
+"""What a migration's pod is let in with: it copies everything, though it may write nothing and open nothing else."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from provisioner.datastore.postgres_connection import Connection
 from provisioner.descriptor.estate import Estate
 from provisioner.errors import NotFound
 from provisioner.migration.journal_entries import RunKind
@@ -21,9 +17,10 @@ from provisioner.operations.migrating import start
 from provisioner.operations.migration_pod_access import GOOD_FOR, PodAccess, end_access, make_access, renew_access
 from provisioner.operations.migration_pod_estate import pod_files
 from provisioner.operations.migration_run import opened
-from provisioner.operations.migration_site import IN_PLATFORM, MigrationSite, open_migration
+from provisioner.operations.migration_site import MigrationSite, open_migration
 from tests.integration.conftest import Between
 from tests.integration.migration_commands.conftest import NAME, World
+from tests.integration.migration_commands.pods import as_job, now, pod_of, reach_as_pods
 from tests.integration.migration_commands.teams import Team
 from tests.postgres_servers import as_user
 
@@ -55,10 +52,7 @@ FORBIDDEN = (
 @pytest.fixture
 def team(moving: World, between: Between) -> Iterator[Team[World]]:
     """An estate with its state in a bucket, whose servers are where pods reach them."""
-    platform = moving.root / "platform.yaml"
-    text = platform.read_text().replace("10.0.5.10, port: 5432", f"127.0.0.1, port: {between.source.port}")
-    port = between.objects.objects_url.rpartition(":")[2]
-    platform.write_text(text.replace("10.0.5.20, port: 8333", f"127.0.0.1, port: {port}"))
+    reach_as_pods(moving, between)
     moving.on_source(HIDDEN.format(db=moving.source.database))
     made = Team(between.objects, moving)
     yield made
@@ -75,16 +69,7 @@ def let_in(world: World) -> PodAccess:
 
 
 def pod(world: World, access: PodAccess, *, folder: Path) -> World:
-    """The pod: its environment has none of the credentials."""
-    for path, text in pod_files(site_of(world), access).items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return replace(world, root=folder, environment={IN_PLATFORM: "1"})
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+    return pod_of(world, pod_files(site_of(world), access), folder=folder)
 
 
 def test_it_copies_everything_and_the_target_follows(
@@ -100,6 +85,8 @@ def test_it_copies_everything_and_the_target_follows(
     code, _, said = inside.run("migrate", "start", NAME)
 
     assert code == 0, said
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        as_job(world, access)
     code, found = world.json("migrate", "verify", NAME)
     assert (code, found["clean"]) == (0, True), found
     assert world.on_target("SELECT count(*) FROM secrets") == [(2,)]
@@ -191,9 +178,3 @@ def test_a_login_that_is_left_is_an_orphan(team: Team[World]) -> None:
 
     assert world.run("migrate", "orphans", "--remove", "--yes")[0] == 0
     assert world.leftovers() == []
-
-
-def as_job(world: World, access: PodAccess) -> Connection:
-    """A session of the Job's login."""
-    side = as_user(world.source, access.login, access.password.reveal())
-    return psycopg.connect(conninfo(side), autocommit=True)
