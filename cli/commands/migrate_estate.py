@@ -67,10 +67,11 @@ def estate(
 ) -> None:
     """Write into FOLDER the estate of the cooperative on its own cluster, and hand the data store over to it. Asks.
 
-    After `finalise`, and for a migration that names a cluster. The folder holds platform.yaml, the descriptor and all
-    that belongs to it, images.lock, and a README (English and Korean) with the commands in their order. The data store
-    at the target gets the mark of that estate: its `apply` adopts it, and nothing of it is changed from here any more.
-    What runs here goes on until then. Killed or interrupted, the same command goes on.
+    After `finalise` and the `apply` that changes the credentials, and for a migration that names a cluster. The folder
+    holds platform.yaml, the descriptor and all that belongs to it, images.lock, and a README (English and Korean) with
+    the commands in their order. The data store at the target gets the mark of that estate: its `apply` adopts it, and
+    nothing of it is changed from here any more. What runs here goes on until then. Killed or interrupted, the same
+    command goes on.
     """
     from cli.views import confirm
     from cli.views import migrate_estate as view
@@ -79,7 +80,8 @@ def estate(
     from provisioner.operations.own_estate.handing import hand_over, require_ready
 
     site = opening.site(estate_path, name)
-    require_ready(site, folder)
+    applied = opening.applied(site)
+    require_ready(site, folder, applied=applied)
     confirm.ask(view.question(site, folder), yes=yes, events=events)
     found = hand_over(
         site,
@@ -93,6 +95,7 @@ def estate(
             storage_classes=storage_classes,
         ),
         offer=opening.offer(site),
+        applied=applied,
         catalogue_of=opening.catalogue_of,
         now=opening.now,
         report=reporter(events=events),

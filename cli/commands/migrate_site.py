@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from provisioner.catalogue import Catalogue
     from provisioner.descriptor.estate import Estate
+    from provisioner.engine.state import Checkpoint
     from provisioner.operations.migration_site import MigrationSite, TargetSite
     from provisioner.operations.own_estate.contents import Offer
 
@@ -54,6 +56,13 @@ def offer(site: "MigrationSite") -> "Offer":
         programs=tuple(program.name for program in wiring.programs(report=lambda _: None)),
         rules=known_rules(),
     )
+
+
+def applied(site: "MigrationSite") -> "Callable[[], Checkpoint | None]":
+    """Reads the state of the cooperative's stack."""
+    from cli.site import open_site
+
+    return lambda: open_site(site.estate.root, names=()).engine.checkpoint(site.tenant.stack)
 
 
 def catalogue_of(estate: "Estate") -> "Catalogue":

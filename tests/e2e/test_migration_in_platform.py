@@ -1,11 +1,15 @@
-"""`migrate start --in-platform` on a real node: the pod is killed in mid-copy, and the next one ends it."""
+"""`migrate start --in-platform` on a real node: the pod is killed in mid-copy, and the next one ends it.
+
+A member's slice is copied by a pod, too, and handed over.
+"""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
@@ -18,7 +22,8 @@ from examples.moved_store import DATABASE, OBJECTS, put_objects
 from examples.pilot_estate import COOPERATIVE, secret
 from provisioner.datastore.credentials import AccessKey, Secret
 from provisioner.embedded.private_files import write_private
-from provisioner.embedded.target_store import let_in
+from provisioner.embedded.target import target_servers
+from provisioner.embedded.target_store import TargetStore, dsn, let_in, make_store, objects_url
 from provisioner.naming import SECRET_DATA_STORE_MIGRATION, SYSTEM_NAMESPACE
 from provisioner.toolchain import Toolchain
 from tests.e2e.conftest import estate_inside
@@ -33,6 +38,24 @@ ROWS = 5000
 # Passwords and keys are longer than words of a connection string.
 SECRET_LEAST = 20
 PATIENCE_SECONDS = 600.0
+MEMBER, SLICE = "m-001", "m-001-out"
+SLICE_DOCUMENT = """\
+apiVersion: coopctl.dev/v1
+kind: DataStoreMigration
+metadata: {{name: {name}}}
+spec:
+  cooperative: {cooperative}
+  scope: {{member: {member}}}
+  target:
+    postgres:
+      dsn: {{file: {dsn}}}
+      pods: {{address: {address}, port: {postgres}}}
+    objects:
+      endpoint: {url}
+      bucket: {member}
+      credentials: {{file: {credentials}}}
+      pods: {{address: {address}, port: {objects}}}
+"""
 BUCKET = "team-state"
 STATE_KEY = ".coopctl/state-credentials"
 
@@ -73,9 +96,13 @@ def _prepare(estate: RunningEstate, *, toolchain: Toolchain) -> None:
         sslmode=details["PGSSLMODE"],
     ) as session:
         session.execute(f"SET ROLE {DATABASE}_owner")
-        session.execute("CREATE TABLE lots (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text NOT NULL)")
-        session.execute("INSERT INTO lots (code) SELECT 'L-' || n FROM generate_series(1, %s) n", (ROWS,))
-    put_objects(estate.root)
+        session.execute(
+            "CREATE TABLE lots (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text NOT NULL, member_id text)"
+        )
+        session.execute(
+            "INSERT INTO lots (code, member_id) SELECT 'L-' || n, 'm-00' || n % 4 + 1 FROM generate_series(1, %s) n",
+            (ROWS,),
+        )
 
 
 def _share_the_state(estate: RunningEstate, *, toolchain: Toolchain) -> None:
@@ -96,7 +123,29 @@ def _share_the_state(estate: RunningEstate, *, toolchain: Toolchain) -> None:
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
 
+def test_a_members_slice_is_copied_by_a_pod_and_handed_over(estate: RunningEstate, toolchain: Toolchain) -> None:
+    store = _ready_for_slice(estate, toolchain=toolchain)
+    begun = estate.document("migrate", "start", SLICE, "--in-platform")
+    given = _given(estate, SLICE)
+    _until(lambda: _complete(estate, SLICE), what="the pod completes the Job")
+
+    assert begun["job"] == f"migrate-{SLICE}"
+    assert not [text for text in given.values() if estate.files.postgres_password.read_text().strip() in text]
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        _log_in(estate, given)
+    assert estate.document("migrate", "verify", SLICE)["clean"]
+    estate.coopctl("migrate", "finalise", SLICE, "--yes")
+
+    assert estate.document("migrate", "status", SLICE)["jobLogin"] is None
+    assert _nothing_is_left(estate)
+    with psycopg.connect(store) as target:
+        assert target.execute("SELECT count(*), min(member_id), max(member_id) FROM lots").fetchall() == [
+            (ROWS // 4, MEMBER, MEMBER)
+        ]
+
+
 def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate: RunningEstate) -> None:
+    put_objects(estate.root)
     with estate.database(DATABASE) as other, other.transaction():
         # The slot's creation waits for it: the copy has begun, and cannot end; for a minute, then it would fail.
         other.execute("SELECT pg_current_xact_id()")
@@ -106,8 +155,8 @@ def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate
         told = _what_the_pod_shows(estate, first)
         estate.kubectl("delete", "pod", first, "-n", SYSTEM_NAMESPACE, "--grace-period=0", "--force")
 
-    again, given = estate.document("migrate", "start", MIGRATION, "--in-platform"), _given(estate)
-    _until(lambda: _complete(estate), what="the next pod completes the Job")
+    again, given = estate.document("migrate", "start", MIGRATION, "--in-platform"), _given(estate, MIGRATION)
+    _until(lambda: _complete(estate, MIGRATION), what="the next pod completes the Job")
     status = estate.document("migrate", "status", MIGRATION)
 
     assert (begun["namespace"], begun["already"], again["already"]) == (SYSTEM_NAMESPACE, False, True)
@@ -130,10 +179,53 @@ def test_a_pod_that_is_killed_in_mid_copy_is_followed_by_one_that_ends_it(estate
     estate.coopctl("migrate", "abort", MIGRATION, "--yes")
     status = estate.document("migrate", "status", MIGRATION)
     assert (status["jobLogin"], status["onSource"], status["holder"]) == (None, [], None)
-    assert estate.get("job,pod,secret", "-n", SYSTEM_NAMESPACE)["items"] == []
-    assert [one["metadata"]["name"] for one in estate.get("networkpolicy", "-n", SYSTEM_NAMESPACE)["items"]] == [
-        "default-deny"
-    ]
+    assert _nothing_is_left(estate)
+
+
+def _ready_for_slice(estate: RunningEstate, *, toolchain: Toolchain) -> str:
+    """The member's own database and bucket, and the document that leads there; gives the database's DSN."""
+    servers = target_servers(estate.files)
+    key = AccessKey(id=token_hex(8), secret=Secret(token_hex(20)))
+    store = TargetStore(database="member", bucket=MEMBER, identity=MEMBER, key=key)
+    weed = toolchain.ensure(["weed"], report=print)["weed"]
+    make_store(store, servers=servers, weed=weed, environment=os.environ)
+    file = servers.files.root / "secrets" / "member.dsn"
+    write_private(file, dsn(store, servers=servers).reveal())
+    document = estate.root / "migrations" / f"{SLICE}.yaml"
+    document.write_text(
+        SLICE_DOCUMENT.format(
+            name=SLICE,
+            cooperative=COOPERATIVE,
+            member=MEMBER,
+            dsn=file.relative_to(estate.root),
+            address=servers.endpoints.bridge,
+            postgres=servers.endpoints.postgres,
+            url=objects_url(servers),
+            credentials=servers.files.objects_credentials.relative_to(estate.root),
+            objects=servers.endpoints.objects,
+        ),
+        encoding="utf-8",
+    )
+    return file.read_text(encoding="utf-8")
+
+
+def _log_in(estate: RunningEstate, given: Mapping[str, str]) -> None:
+    """Log in at the source with what the pod was given."""
+    [login] = estate.rows("SELECT rolname FROM pg_roles WHERE rolname ~ '^coopctl_move_.*_job$'")
+    psycopg.connect(
+        host="127.0.0.1",
+        port=estate.endpoints.postgres,
+        user=str(login[0]),
+        password=given["credentials..source"],
+        dbname=DATABASE,
+        sslmode="require",
+    ).close()
+
+
+def _nothing_is_left(estate: RunningEstate) -> bool:
+    """Whether the platform's own namespace is as before any Job."""
+    flows = [one["metadata"]["name"] for one in estate.get("networkpolicy", "-n", SYSTEM_NAMESPACE)["items"]]
+    return not estate.get("job,pod,secret", "-n", SYSTEM_NAMESPACE)["items"] and flows == ["default-deny"]
 
 
 def _copying(estate: RunningEstate) -> str | None:
@@ -144,15 +236,15 @@ def _copying(estate: RunningEstate) -> str | None:
     return str(status["holder"]["host"]) if copies and status["holder"] else None
 
 
-def _complete(estate: RunningEstate) -> bool:
-    job = estate.get("job", f"migrate-{MIGRATION}", "-n", SYSTEM_NAMESPACE)
+def _complete(estate: RunningEstate, migration: str) -> bool:
+    job = estate.get("job", f"migrate-{migration}", "-n", SYSTEM_NAMESPACE)
     conditions = {one["type"]: one for one in job["status"].get("conditions", ()) if one["status"] == "True"}
-    assert "Failed" not in conditions, _told(estate, conditions["Failed"])
+    assert "Failed" not in conditions, _told(estate, migration, conditions["Failed"])
     return "Complete" in conditions
 
 
-def _told(estate: RunningEstate, failed: object) -> str:
-    logs = estate.attempt_kubectl("logs", "-n", SYSTEM_NAMESPACE, f"job/migrate-{MIGRATION}", "--tail=50")
+def _told(estate: RunningEstate, migration: str, failed: object) -> str:
+    logs = estate.attempt_kubectl("logs", "-n", SYSTEM_NAMESPACE, f"job/migrate-{migration}", "--tail=50")
     return f"{failed}\n{logs.stdout}{logs.stderr}"
 
 
@@ -162,9 +254,9 @@ def _what_the_pod_shows(estate: RunningEstate, pod: str) -> str:
     return shown + estate.attempt_kubectl("logs", "-n", SYSTEM_NAMESPACE, pod).stdout
 
 
-def _given(estate: RunningEstate) -> dict[str, str]:
+def _given(estate: RunningEstate, migration: str) -> dict[str, str]:
     """What the pod is let in with, by file."""
-    data = estate.get("secret", f"migrate-{MIGRATION}", "-n", SYSTEM_NAMESPACE)["data"]
+    data = estate.get("secret", f"migrate-{migration}", "-n", SYSTEM_NAMESPACE)["data"]
     return {key: b64decode(text).decode() for key, text in data.items() if key.startswith("credentials..")}
 
 

@@ -1,7 +1,7 @@
 """Writes the estate of a cooperative whose data store has moved for good, and hands the data store over to it.
 
-1. Refused unless the migration names a cluster and is finalised; nothing is begun while that cluster is not ready, or
-   the folder holds something.
+1. Refused unless the migration names a cluster and is finalised, and the credentials that it knew are changed; nothing
+   is begun while that cluster is not ready, or the folder holds something.
 2. The folder is written, and looked at as `coopctl validate` and `plan` would: what is wrong there ends it here.
 3. Database, roles and members' schemas at the target get the mark of the estate's own cluster, in one transaction; then
    the identity and the bucket. From now on its apply adopts them, and an apply of anybody else refuses.
@@ -28,6 +28,7 @@ from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import invalid, load_estate, load_platform
 from provisioner.descriptor.migration import ClusterTarget
 from provisioner.engine.lease import leased
+from provisioner.engine.state import Checkpoint
 from provisioner.errors import ProblemsFound, Severity, UsageError
 from provisioner.migration.journal import Journal
 from provisioner.migration.journal_entries import Phase, RunEnding, RunKind
@@ -47,6 +48,7 @@ from provisioner.operations.own_estate.contents import (
     made_texts,
     taken_along,
 )
+from provisioner.operations.own_estate.credentials import is_owed
 from provisioner.operations.own_estate.deciding import OwnEstateOptions, OwnPlatform, decide
 from provisioner.operations.own_estate.folder import require_free, write_estate
 from provisioner.operations.recording import Recorded, open_history, recorded_in
@@ -69,11 +71,12 @@ class HandedOver:
     files: tuple[Path, ...]
 
 
-def require_ready(site: MigrationSite, folder: Path) -> ClusterTarget:
+def require_ready(site: MigrationSite, folder: Path, *, applied: Callable[[], Checkpoint | None]) -> ClusterTarget:
     """Refuse what cannot be done, before anybody is asked; gives the cluster of the solutions.
 
-    Raises UsageError for a slice, without a cluster, and for a folder that holds something (unless this was begun
-    there), NotFound if the data store never moved, ProblemsFound before `finalise`.
+    ``applied`` reads the state of the cooperative's stack. Raises UsageError for a slice, without a cluster, and for a
+    folder that holds something (unless this was begun there), NotFound if the data store never moved, ProblemsFound
+    before `finalise`, and before the apply that changes the credentials.
     """
     name, cluster = site.migration.name, site.migration.target.cluster
     require_whole(site, verb="estate")
@@ -88,6 +91,12 @@ def require_ready(site: MigrationSite, folder: Path) -> ClusterTarget:
             hint=f"run `coopctl migrate finalise {name}` first, when nobody needs the way back any more",
         )
     begun = _begun_in(site)
+    if is_owed(applied(), rotation=place_of(site).place.rotation):
+        raise ProblemsFound(
+            f"the credentials that {name} knew have not been changed since its end",
+            why="once the data store is handed over, no apply here could change them any more",
+            hint=f"run `coopctl apply {site.tenant.cooperative}` first",
+        )
     if begun is None:
         require_free(folder)
     elif begun != folder.resolve():
@@ -101,15 +110,16 @@ def hand_over(
     *,
     options: OwnEstateOptions,
     offer: Offer,
+    applied: Callable[[], Checkpoint | None],
     catalogue_of: Callable[[Estate], Catalogue],
     now: Callable[[], datetime],
     report: Report,
 ) -> HandedOver:
-    """Do it, or go on with it. ``catalogue_of`` gives the solutions on offer in an estate.
+    """Do it, or go on with it. ``applied`` is that of `require_ready`, ``catalogue_of`` gives the solutions on offer.
 
     Raises what `require_ready`, `decide` and servers raise, InvalidDescriptor, StackLocked, MigrationLocked, NotOurs.
     """
-    cluster = require_ready(site, folder)
+    cluster = require_ready(site, folder, applied=applied)
     own, cooperative = _decided(site, cluster, options=options, offer=offer)
     estate = Estate(root=folder.resolve())
     with _alone(site, now=now, report=report) as (written, outcome):

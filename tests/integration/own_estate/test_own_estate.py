@@ -202,20 +202,27 @@ def _move(platforms: TwoPlatforms) -> None:
         here.coopctl("migrate", command, MIGRATION)
     for command in ("cutover", "finalise"):
         here.coopctl("migrate", command, MIGRATION, "--yes")
+    refused = here.attempt(*_estate(platforms))
+    assert (refused.returncode, f"run `coopctl apply {COOPERATIVE}` first" in refused.stderr) == (11, True)
     here.coopctl("apply", COOPERATIVE, "--yes")
 
 
 def _write_estate(platforms: TwoPlatforms) -> None:
     """The estate, and the credentials that its README asks for."""
     there, own = platforms.there, platforms.own.root
-    bridge = there.endpoints.bridge
-    addresses = ("--dns-address", bridge, "--ingress-address", bridge)
-    registry = f"127.0.0.1:{there.endpoints.registry}"
-    platforms.here.coopctl("migrate", "estate", MIGRATION, str(own), "--registry", registry, "--yes", *addresses)
+    platforms.here.coopctl(*_estate(platforms))
     files = {"postgres-password": there.files.postgres_password, "s3-admin": there.files.objects_credentials}
     for name, file in files.items():
         shutil.copyfile(file, own / "secrets" / name)
         (own / "secrets" / name).chmod(0o600)
+
+
+def _estate(platforms: TwoPlatforms) -> tuple[str, ...]:
+    """The command that writes it."""
+    endpoints = platforms.there.endpoints
+    bridge, registry = endpoints.bridge, f"127.0.0.1:{endpoints.registry}"
+    addresses = ("--dns-address", bridge, "--ingress-address", bridge)
+    return ("migrate", "estate", MIGRATION, str(platforms.own.root), "--registry", registry, "--yes", *addresses)
 
 
 def _unchanged(estate: RunningEstate) -> None:
