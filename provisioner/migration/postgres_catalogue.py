@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from provisioner.datastore.postgres_connection import Connection, rows, scalar
+from provisioner.datastore.postgres_row_security import EVENT_TRIGGER
 from provisioner.errors import SchemaChanged
 from provisioner.migration.postgres_catalogue_queries import QUERIES
 from provisioner.naming import ReplicationNames
@@ -52,15 +53,31 @@ class Catalogue:
         return hashlib.sha256(repr(guarded).encode()).hexdigest()
 
 
-def read_catalogue(connection: Connection, *, names: ReplicationNames, kinds: Collection[str] = QUERIES) -> Catalogue:
-    """Read it in one snapshot, or only things of some ``kinds``, without what the migration made for itself."""
-    ours = {"publications": sorted(names.publications), "roles": sorted(names.roles)}
+def read_catalogue(
+    connection: Connection,
+    *,
+    names: ReplicationNames,
+    kinds: Collection[str] = QUERIES,
+    administrators: Collection[str] = (),
+) -> Catalogue:
+    """Read it in one snapshot, or only things of some ``kinds``, without what the migration made for itself.
+
+    What one of ``administrators`` owns is the administrator's, whoever that is on a side; and where they are named, one
+    side's is no superuser, who alone makes the event trigger of the platform.
+    """
+    ours = {
+        "publications": sorted(names.publications),
+        "roles": sorted(names.roles),
+        "administrators": sorted(administrators),
+    }
     entries: dict[Key, str] = {}
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for kind in kinds:
             for name, text in rows(connection, sql.SQL(QUERIES[kind]), ours):
                 entries[kind, str(name)] = text or ""
+    if administrators:
+        entries.pop(("event trigger", EVENT_TRIGGER), None)
     return Catalogue(entries=entries)
 
 

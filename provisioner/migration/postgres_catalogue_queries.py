@@ -16,6 +16,16 @@ FIRST_OWN_OID: Final = 16384
 _OWN_SCHEMA = f"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{MIGRATION_SCHEMA}')"
 
 
+# Whoever administers a side owns there what the other's administrator owns.
+ADMINISTRATOR: Final = "(the administrator)"
+
+
+def _role(oid: str) -> str:
+    """The name of a role; one of the ``administrators`` by what it is."""
+    name = f"pg_get_userbyid({oid})::text"
+    return f"(CASE WHEN {name} = ANY (%(administrators)s::text[]) THEN '{ADMINISTRATOR}' ELSE {name} END)"
+
+
 def _not_of_extension(catalogue: str, oid: str) -> str:
     return f"""NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = '{catalogue}'::regclass
         AND x.objid = {oid} AND x.deptype = 'e')"""
@@ -23,7 +33,7 @@ def _not_of_extension(catalogue: str, oid: str) -> str:
 
 def _rights(acl: str, *, kind: str, owner: str) -> str:
     return f"""array_to_string(ARRAY(
-        SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END || '=' || a.privilege_type
+        SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE {_role("a.grantee")} END || '=' || a.privilege_type
                || CASE WHEN a.is_grantable THEN '*' ELSE '' END
         FROM aclexplode(coalesce({acl}, acldefault({kind}, {owner}))) a
         WHERE a.privilege_type <> 'MAINTAIN'
@@ -41,11 +51,11 @@ _NAME = _identity("pg_class", "c.oid")
 _KIND = """(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char\""""
 
 _SCHEMA = f"""
-    SELECT n.nspname, concat_ws('; ', pg_get_userbyid(n.nspowner),
+    SELECT n.nspname, concat_ws('; ', {_role("n.nspowner")},
         {_rights("n.nspacl", kind="'n'", owner="n.nspowner")})
     FROM pg_namespace n WHERE {_OWN_SCHEMA} AND {_not_of_extension("pg_namespace", "n.oid")}"""
 _TABLE = f"""
-    SELECT {_NAME}, concat_ws('; ', c.relkind, c.relpersistence, pg_get_userbyid(c.relowner),
+    SELECT {_NAME}, concat_ws('; ', c.relkind, c.relpersistence, {_role("c.relowner")},
         {_rights("c.relacl", kind=_KIND, owner="c.relowner")},
         array_to_string(c.reloptions, ','), c.relrowsecurity, c.relforcerowsecurity, c.relreplident,
         pg_get_expr(c.relpartbound, c.oid), pg_get_partkeydef(c.oid),
@@ -89,7 +99,7 @@ _POLICY = f"""
         pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
     {_RELATION} JOIN pg_policy p ON p.polrelid = c.oid WHERE {_OWN_RELATION}"""
 _FUNCTION = f"""
-    SELECT {_identity("pg_proc", "p.oid")}, concat_ws('; ', pg_get_userbyid(p.proowner),
+    SELECT {_identity("pg_proc", "p.oid")}, concat_ws('; ', {_role("p.proowner")},
         {_rights("p.proacl", kind="'f'", owner="p.proowner")},
         CASE WHEN p.prokind = 'a' THEN (SELECT concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.agginitval)
                                         FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
@@ -101,7 +111,7 @@ _FUNCTION = f"""
 # A multirange belongs to its range; its owner stays whoever restored it.
 _TYPE = f"""
     SELECT {_identity("pg_type", "t.oid")}, concat_ws('; ', t.typtype,
-        CASE WHEN t.typtype <> 'm' THEN pg_get_userbyid(t.typowner) END,
+        CASE WHEN t.typtype <> 'm' THEN {_role("t.typowner")} END,
         CASE WHEN t.typtype <> 'm' THEN {_rights("t.typacl", kind="'T'", owner="t.typowner")} END,
         ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)::text,
         CASE WHEN t.typtype = 'd' THEN concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull,
@@ -124,15 +134,15 @@ _EXTENSION = """
     SELECT e.extname, concat_ws('; ', e.extversion, n.nspname) FROM pg_extension e
     JOIN pg_namespace n ON n.oid = e.extnamespace"""
 _DEFAULT_RIGHTS = f"""
-    SELECT concat_ws(' ', pg_get_userbyid(d.defaclrole), coalesce(n.nspname, '*'), d.defaclobjtype),
+    SELECT concat_ws(' ', {_role("d.defaclrole")}, coalesce(n.nspname, '*'), d.defaclobjtype),
            {_rights("d.defaclacl", kind="'r'", owner="d.defaclrole")}
     FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace"""
 _EVENT_TRIGGER = f"""
     SELECT e.evtname, concat_ws('; ', e.evtevent, e.evtenabled, array_to_string(e.evttags, ','),
-        {_identity("pg_proc", "e.evtfoid")}, pg_get_userbyid(e.evtowner))
+        {_identity("pg_proc", "e.evtfoid")}, {_role("e.evtowner")})
     FROM pg_event_trigger e WHERE {_not_of_extension("pg_event_trigger", "e.oid")}"""
 _PUBLICATION = f"""
-    SELECT p.pubname, concat_ws('; ', pg_get_userbyid(p.pubowner), p.puballtables, p.pubinsert, p.pubupdate,
+    SELECT p.pubname, concat_ws('; ', {_role("p.pubowner")}, p.puballtables, p.pubinsert, p.pubupdate,
         p.pubdelete, p.pubtruncate, p.pubviaroot,
         ARRAY(SELECT {_identity("pg_class", "r.prrelid")} FROM pg_publication_rel r WHERE r.prpubid = p.oid
               ORDER BY 1)::text)
@@ -153,9 +163,9 @@ _COMMENT = f"""
 _LABEL = """
     SELECT o.type || ' ' || o.identity, l.provider || ': ' || l.label FROM pg_seclabel l
     CROSS JOIN LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) o"""
-_DATABASE = """
+_DATABASE = f"""
     SELECT 'the database', concat_ws('; ', d.datconnlimit, shobj_description(d.oid, 'pg_database'),
-        ARRAY(SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+        ARRAY(SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE {_role("a.grantee")} END
                      || '=' || a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END
               FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
               WHERE a.grantee <> d.datdba
@@ -167,7 +177,7 @@ _SETTING = """
     JOIN pg_database d ON d.oid = s.setdatabase CROSS JOIN LATERAL unnest(s.setconfig) AS one
     WHERE d.datname = current_database()"""
 _LARGE_OBJECTS = f"""
-    SELECT m.oid::text, concat_ws('; ', pg_get_userbyid(m.lomowner),
+    SELECT m.oid::text, concat_ws('; ', {_role("m.lomowner")},
         {_rights("m.lomacl", kind="'L'", owner="m.lomowner")})
     FROM pg_largeobject_metadata m"""
 # What is compared by its name alone.

@@ -25,9 +25,23 @@ from provisioner.migration.postgres_copy_plan import CopyPiece, bounded_streams,
 from provisioner.migration.postgres_copy_progress import CopyProgress, Meter, SessionReader
 from provisioner.migration.postgres_facts import SourceFacts, TargetFacts, quoted
 from provisioner.migration.postgres_large_objects import copy_large_objects
+from provisioner.migration.postgres_owners import (
+    AS_OWN,
+    LATER,
+    Owned,
+    give_to_owners,
+    read_owned,
+    rights_alone,
+)
 from provisioner.migration.postgres_preflight import Route, TableRoute
-from provisioner.migration.postgres_role_moves import make_roles, read_roles, set_database_properties
-from provisioner.migration.postgres_schema import dump_schema, restore_after_rows, restore_before_rows
+from provisioner.migration.postgres_role_moves import join_roles, make_roles, read_roles, set_database_properties
+from provisioner.migration.postgres_schema import (
+    EVERYTHING,
+    dump_schema,
+    restore_after_rows,
+    restore_before_rows,
+    restore_chosen,
+)
 from provisioner.migration.postgres_sides import Clients, Side, session
 from provisioner.migration.postgres_snapshot import HeldSnapshot, begin_in
 from provisioner.migration.postgres_streams import Running, run_stream
@@ -64,6 +78,13 @@ class CopyWork:
         """Streams at once, within both servers' limits."""
         return bounded_streams(self.streams, source=self.source_facts.server, target=self.target_facts.server)
 
+    @property
+    def administrators(self) -> frozenset[str]:
+        """Who owns at the target what superusers own at the source, and these; nobody where that is one, too."""
+        if self.target_facts.server.superuser:
+            return frozenset()
+        return frozenset({*self.source_facts.superusers, self.target.user})
+
 
 def copy_database(work: CopyWork, snapshot: HeldSnapshot, *, route: Route = Route.STREAM) -> None:
     """Everything but what is left for behind the fence, inside ``snapshot``, to the claimed target.
@@ -77,15 +98,38 @@ def copy_database(work: CopyWork, snapshot: HeldSnapshot, *, route: Route = Rout
         with session(work.target) as target:
             claim_target(target, uid=work.uid)
             make_roles(target, wanted, names=work.source_facts.role_names)
+            if work.administrators:
+                join_roles(target, set(work.source_facts.role_names) - work.administrators)
         archive = dump_schema(work.clients, snapshot=snapshot.name, folder=work.folder)
-        restore_before_rows(work.clients, archive)
+        owned = read_owned(source, superusers=work.administrators) if work.administrators else ()
+        _make_things(work, archive, owned=owned)
         copy_tables(work, snapshot, route=route)
         with session(work.target) as target:
-            copy_large_objects(source, target, clients=work.clients, snapshot=snapshot.name, running=Running())
-            restore_after_rows(work.clients, archive, jobs=work.bounded_streams)
+            copy_large_objects(
+                source,
+                target,
+                clients=work.clients,
+                snapshot=snapshot.name,
+                running=Running(),
+                kept=work.administrators,
+            )
+            restoring = AS_OWN if work.administrators else EVERYTHING
+            restore_after_rows(work.clients, archive, jobs=work.bounded_streams, restoring=restoring)
+            give_to_owners(target, [one for one in owned if one.type in LATER])
             _disable_firing_triggers(target, work.source_facts)
             set_database_properties(target, wanted)
             target.execute("ANALYZE")
+
+
+def _make_things(work: CopyWork, archive: Path, *, owned: Sequence[Owned]) -> None:
+    """The first half of the schema, with owners and rights."""
+    if not work.administrators:
+        restore_before_rows(work.clients, archive)
+        return
+    restore_before_rows(work.clients, archive, restoring=AS_OWN)
+    with session(work.target) as target:
+        give_to_owners(target, [one for one in owned if one.type not in LATER])
+    restore_chosen(work.clients, archive, restoring=rights_alone(superusers=work.administrators))
 
 
 def copy_tables(work: CopyWork, snapshot: HeldSnapshot, *, route: Route, again: bool = False) -> None:
@@ -172,7 +216,7 @@ def _copy_piece(
                 snapshot=snapshot.name,
                 label=label,
                 running=running,
-                replica=work.target_facts.server.superuser,
+                replica=work.target_facts.server.superuser or work.target_facts.server.keeps_triggers,
             )
         except StreamDisturbed as error:
             if time.monotonic() > patience:

@@ -124,6 +124,7 @@ class Cutover:
             tables=self.copy.source_facts.tables,
             names=self.names,
             ignored=FENCED_KINDS,
+            administrators=self.copy.administrators,
             workers=self.copy.bounded_streams,
         )
 
@@ -247,7 +248,14 @@ def carry_tables(work: CopyWork, source: Connection, target: Connection) -> None
         with plain_snapshot(work.source) as snapshot, session(work.source) as reader:
             begin_in(reader, snapshot)
             copy_tables(work, snapshot, route=Route.FENCED, again=True)
-            copy_large_objects(reader, target, clients=work.clients, snapshot=snapshot.name, running=Running())
+            copy_large_objects(
+                reader,
+                target,
+                clients=work.clients,
+                snapshot=snapshot.name,
+                running=Running(),
+                kept=work.administrators,
+            )
 
 
 def carry_rest(work: CopyWork, source: Connection, target: Connection) -> None:

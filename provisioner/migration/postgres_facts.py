@@ -89,7 +89,10 @@ class ForeignTransaction:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerFacts:
-    """A server and what the login may do on it; None means that a limit is not known."""
+    """A server and what the login may do on it; None means that a limit is not known.
+
+    ``keeps_triggers``: it may keep them from firing (session_replication_role).
+    """
 
     version: int
     superuser: bool
@@ -100,6 +103,9 @@ class ServerFacts:
     free_connections: int = 0
     creates_subscriptions: bool = False
     roles: frozenset[str] = frozenset()
+    bypasses_row_security: bool = False
+    reads_large_objects: bool = False
+    keeps_triggers: bool = False
 
     @property
     def major(self) -> int:
@@ -129,7 +135,11 @@ class FiringTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFacts:
-    """The source's database and server, as far as a migration depends on them."""
+    """The source's database and server, as far as a migration depends on them.
+
+    ``superuser_owners`` are those of ``superusers`` that the database knows; ``superuser_made`` is what nobody else
+    could make anew, ``superuser_settings`` what nobody else may set.
+    """
 
     server: ServerFacts
     database: str
@@ -150,6 +160,9 @@ class SourceFacts:
     slots: tuple[str, ...] = ()
     role_names: tuple[str, ...] = ()
     superuser_owners: tuple[str, ...] = ()
+    superusers: tuple[str, ...] = ()
+    superuser_made: tuple[str, ...] = ()
+    superuser_settings: tuple[str, ...] = ()
     invalid_indexes: tuple[TableName, ...] = ()
     transactions: tuple[ForeignTransaction, ...] = ()
     base_backup_open: bool = False
@@ -157,7 +170,11 @@ class SourceFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetFacts:
-    """The target's database and server; ``relations`` are those that it holds already."""
+    """The target's database and server; ``relations`` are those that it holds already.
+
+    ``administered`` are roles that the login may change and join, ``refused_extensions`` and ``refused_settings`` those
+    of the source that it may not make or set.
+    """
 
     server: ServerFacts
     database: str
@@ -168,6 +185,9 @@ class TargetFacts:
     subscriptions: tuple[str, ...] = ()
     creates_roles: bool = False
     owns_database: bool = False
+    administered: frozenset[str] = frozenset()
+    refused_extensions: frozenset[str] = frozenset()
+    refused_settings: frozenset[str] = frozenset()
 
 
 def quoted(identifier: str) -> str:

@@ -4,6 +4,7 @@ A page is of 2 KiB and may be missing, which reads as zeros (pg_largeobject, Pos
 the target's session and from there into the objects; an object's owner, rights and comment follow by statements.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -39,29 +40,36 @@ class LargeObjectDigests:
 
 
 def read_digests(connection: Connection) -> LargeObjectDigests:
-    """Digests of all large objects; only a superuser may read them."""
+    """Digests of all large objects; only a superuser, and who may read all data, can."""
     if not scalar(connection, "SELECT EXISTS (SELECT FROM pg_largeobject_metadata)"):
         return LargeObjectDigests(by_oid=())
     return LargeObjectDigests(by_oid=tuple(sorted((oid, digest) for oid, digest in rows(connection, _DIGESTS))))
 
 
 def copy_large_objects(
-    source: Connection, target: Connection, *, clients: Clients, snapshot: str, running: Running
+    source: Connection,
+    target: Connection,
+    *,
+    clients: Clients,
+    snapshot: str,
+    running: Running,
+    kept: Collection[str] = (),
 ) -> tuple[int, ...]:
     """Make the target's large objects those of the source's snapshot; gives the OIDs that had to be copied.
 
-    ``source`` is in a transaction with that snapshot. Objects that the source has no longer are removed.
+    ``source`` is in a transaction with that snapshot. Objects that the source has no longer are removed. What belongs
+    to one of ``kept`` at the source stays the login's at the target.
     """
     wanted, found = read_digests(source), read_digests(target)
     differing = wanted.differing(found)
     for start in range(0, len(differing), MANY):
         part = differing[start : start + MANY]
-        kept = tuple(oid for oid, _ in wanted.by_oid if oid in set(part))
+        there = tuple(oid for oid, _ in wanted.by_oid if oid in set(part))
         _remove(target, part)
-        if kept:
-            _copy(kept, clients=clients, snapshot=snapshot, running=running)
+        if there:
+            _copy(there, clients=clients, snapshot=snapshot, running=running)
     if wanted.by_oid:
-        _set_properties(source, target)
+        _set_properties(source, target, kept=kept)
     return differing
 
 
@@ -91,17 +99,18 @@ def _copy(oids: tuple[int, ...], *, clients: Clients, snapshot: str, running: Ru
     )
 
 
-def _set_properties(source: Connection, target: Connection) -> None:
+def _set_properties(source: Connection, target: Connection, *, kept: Collection[str]) -> None:
     has = {row[0]: row for row in rows(target, _PROPERTIES)}
     with target.transaction():
-        for row in rows(source, _PROPERTIES):
-            if has.get(row[0]) != row:
-                _set_one(target, *row)
+        for oid, owner, comment, rights in rows(source, _PROPERTIES):
+            if has.get(oid) != (oid, owner, comment, rights):
+                _set_one(target, oid, owner=None if owner in kept else owner, comment=comment, rights=rights)
 
 
-def _set_one(target: Connection, oid: int, owner: str, comment: str | None, rights: list[str]) -> None:
+def _set_one(target: Connection, oid: int, *, owner: str | None, comment: str | None, rights: list[str]) -> None:
     named = sql.SQL("LARGE OBJECT {}").format(sql.Literal(oid))
-    target.execute(sql.SQL("ALTER {} OWNER TO {}").format(named, sql.Identifier(owner)))
+    if owner is not None:
+        target.execute(sql.SQL("ALTER {} OWNER TO {}").format(named, sql.Identifier(owner)))
     target.execute(sql.SQL("COMMENT ON {} IS {}").format(named, sql.Literal(comment)))
     for entry in rights:
         grantee, _, right = entry.rpartition(" ")

@@ -90,6 +90,7 @@ def preflight(
         *obstacles,
         *(slot_problems(source) if mode is Mode.ONLINE else ()),
         *_route_problems(source, target, routes),
+        *_firing_problems(target, routes),
     )
     ordered = sorted(problems, key=lambda problem: (problem.severity is not Severity.ERROR, problem.what))
     return Preflight(
@@ -157,6 +158,19 @@ def _fenced(table: TableFacts, *, why: str) -> TableRoute:
         binary=table.is_binary,
         why=why,
     )
+
+
+def _firing_problems(target: TargetFacts, routes: tuple[TableRoute, ...]) -> Iterator[Problem]:
+    """Tables that are copied when triggers and foreign keys are there already."""
+    fenced = [str(route.table) for route in routes if route.route is Route.FENCED]
+    if fenced and not target.server.keeps_triggers:
+        yield Problem(
+            severity=Severity.ERROR,
+            what=f"the login of the DSN may not keep triggers from firing while {', '.join(fenced)} is copied",
+            consequence="foreign keys would refuse rows, and triggers would do their work twice",
+            remedy="GRANT SET ON PARAMETER session_replication_role TO the login of the DSN; before version 15 it must"
+            " be a superuser",
+        )
 
 
 def _route_problems(source: SourceFacts, target: TargetFacts, routes: tuple[TableRoute, ...]) -> Iterator[Problem]:

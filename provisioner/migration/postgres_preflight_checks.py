@@ -68,18 +68,56 @@ def _rights(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
             consequence="schemas and extensions cannot be made in it",
             remedy=f"ALTER DATABASE {quoted(target.database)} OWNER TO the login of the DSN",
         )
-    forced = [str(table.name) for table in source.tables if table.forced_row_security]
-    if forced and not source.server.superuser:
+    forced = ", ".join(str(table.name) for table in source.tables if table.forced_row_security)
+    for server, login in ((source.server, "the Platform's admin user"), (target.server, "the login of the DSN")):
+        if forced and not server.bypasses_row_security:
+            yield _error(
+                f"row security is forced on {forced}",
+                consequence=f"{login} sees and writes only rows that a policy shows, and is refused",
+                remedy=f"ALTER ROLE {login} BYPASSRLS",
+            )
+        if source.large_objects and not server.reads_large_objects:
+            yield _error(
+                f"there are {source.large_objects} large objects, which {login} may not read",
+                consequence="they could be neither copied nor compared",
+                remedy=f"GRANT pg_read_all_data TO {login}",
+            )
+    if not target.server.superuser:
+        yield from _without_superuser(source, target)
+
+
+def _without_superuser(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
+    """What a login that is no superuser, as on managed servers, cannot make at the target."""
+    names = set(source.role_names) - set(source.superusers)
+    for name in sorted((names & target.server.roles) - target.administered):
         yield _error(
-            f"row security is forced on {', '.join(forced)}",
-            consequence="the login sees only the rows that a policy shows, so that the copy ends with an error",
-            remedy="ALTER ROLE the Platform's admin user BYPASSRLS",
+            f"the target has a role {name} already, which the login may not change",
+            consequence="things cannot be given to it, nor can it be kept from logging in until the switch",
+            remedy=f"GRANT {quoted(name)} TO the login of the DSN WITH ADMIN OPTION; or DROP ROLE {quoted(name)}",
         )
-    if source.large_objects and not source.server.superuser:
+    for made in source.superuser_made:
         yield _error(
-            f"there are {source.large_objects} large objects",
-            consequence="only a superuser may read pg_largeobject",
-            remedy="let the Platform's admin user be a superuser while the migration runs",
+            f"only a superuser can make the {made}",
+            consequence="it would be missing at the target",
+            remedy="drop it on the source if it is not needed; else let the login of the DSN be a superuser meanwhile",
+        )
+    for setting in sorted(target.refused_settings):
+        yield _error(
+            f"a role or the database has its own {setting}, which the login of the DSN may not set",
+            consequence="it would not hold at the target",
+            remedy=f"GRANT SET ON PARAMETER {setting} TO the login of the DSN; or on the source: RESET {setting}",
+        )
+    for name in sorted(target.refused_extensions):
+        yield _error(
+            f"the login of the DSN may not make the extension {name}",
+            consequence="what uses it cannot be made",
+            remedy="let it be a superuser meanwhile, or drop the extension on the source if it is not needed",
+        )
+    if not target.server.replication:
+        yield _error(
+            "the login of the DSN may not replicate",
+            consequence="the way back could not be kept open",
+            remedy="ALTER ROLE the login of the DSN REPLICATION",
         )
 
 

@@ -14,6 +14,8 @@ from provisioner.datastore.postgres_connection import Connection, rows, scalar
 from provisioner.datastore.postgres_roles import is_superuser
 from provisioner.naming import is_replication_name
 
+# A membership says what it gives (PostgreSQL manual, "GRANT").
+OPTIONS_SINCE = 160000
 # Settings whose value is a list of names: as one literal it would be one name with commas in it (pg_dump knows them
 # by the flag GUC_LIST_QUOTE).
 _LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
@@ -142,6 +144,20 @@ def make_roles(connection: Connection, wanted: RolesToMove, *, names: Iterable[s
         for group, member, admin in wanted.memberships:
             if member not in untouched:
                 connection.execute(_membership(group, member, admin=admin))
+
+
+def join_roles(connection: Connection, names: Iterable[str]) -> None:
+    """Make the login a member of these roles, with their rights: who is no superuser gives to nobody else, and the
+    subscription changes rows as whoever owns their table. Idempotent.
+
+    Raises psycopg's InsufficientPrivilege, which `session` translates, for a role that the login does not administer.
+    """
+    known = {name for (name,) in rows(connection, "SELECT rolname::text FROM pg_roles WHERE rolname <> current_user")}
+    options = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if connection.info.server_version >= OPTIONS_SINCE else "")
+    with connection.transaction():
+        for name in sorted(known.intersection(names)):
+            if not name.startswith("pg_"):
+                connection.execute(sql.SQL("GRANT {} TO CURRENT_USER{}").format(sql.Identifier(name), options))
 
 
 def set_database_properties(connection: Connection, wanted: RolesToMove) -> None:

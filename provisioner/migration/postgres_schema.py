@@ -90,7 +90,13 @@ def restore_after_rows(clients: Clients, archive: Path, *, jobs: int, restoring:
     _restore(clients, archive, section="post-data", jobs=jobs, restoring=restoring)
 
 
-def _restore(clients: Clients, archive: Path, *, section: str, jobs: int, restoring: Restoring) -> None:
+def restore_chosen(clients: Clients, archive: Path, *, restoring: Restoring) -> None:
+    """Restore exactly what ``restoring`` keeps. An entry of no section, such as a right, counts to what stands before
+    it in the list, and so is left out where a section is named."""
+    _restore(clients, archive, section=None, jobs=1, restoring=restoring)
+
+
+def _restore(clients: Clients, archive: Path, *, section: str | None, jobs: int, restoring: Restoring) -> None:
     listed = _run([str(clients.tools.pg_restore), "--list", str(archive)], variables={"LC_ALL": "C.UTF-8"})
     chosen = archive.with_name(LIST_FILE)
     chosen.write_text("".join(restoring.kept(listed.splitlines(keepends=True))))
@@ -99,7 +105,7 @@ def _restore(clients: Clients, archive: Path, *, section: str, jobs: int, restor
             str(clients.tools.pg_restore),
             "--exit-on-error",
             *restoring.options,
-            f"--section={section}",
+            *([f"--section={section}"] if section else []),
             f"--jobs={jobs}",
             f"--use-list={chosen}",
             f"--dbname=service={TARGET}",

@@ -3,12 +3,16 @@
 Every query names pg_catalog alone and runs no code of the tenant; what belongs to an extension comes with it.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from provisioner.datastore.postgres_connection import Connection, Query, rows, scalar
 from provisioner.datastore.postgres_row_security import EVENT_TRIGGER
+from provisioner.migration.postgres_catalogue_queries import FIRST_OWN_OID
 from provisioner.migration.postgres_facts import (
     FiringTrigger,
     ForeignTransaction,
@@ -18,6 +22,7 @@ from provisioner.migration.postgres_facts import (
     TableName,
     TargetFacts,
 )
+from provisioner.migration.postgres_relay import PARAMETER_RIGHTS_SINCE
 from provisioner.migration.postgres_survey_tables import OWN_OBJECTS, read_tables
 
 SETTINGS = (
@@ -93,6 +98,38 @@ _BASE_BACKUP = """
     SELECT EXISTS (SELECT FROM pg_hba_file_rules WHERE error IS NULL AND 'replication' = ANY (database)
                    AND 'all' = ANY (user_name) AND auth_method <> 'reject')
 """
+_SUPERUSERS = "SELECT rolname::text FROM pg_roles WHERE rolsuper ORDER BY 1"
+_SUPERUSER_MADE = f"""
+    SELECT o.type || ' ' || o.identity FROM (
+        SELECT 'pg_opclass'::regclass::oid, oid FROM pg_opclass UNION ALL
+        SELECT 'pg_opfamily'::regclass::oid, oid FROM pg_opfamily UNION ALL
+        SELECT 'pg_ts_parser'::regclass::oid, oid FROM pg_ts_parser UNION ALL
+        SELECT 'pg_ts_template'::regclass::oid, oid FROM pg_ts_template UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass::oid, oid FROM pg_foreign_data_wrapper UNION ALL
+        SELECT 'pg_event_trigger'::regclass::oid, oid FROM pg_event_trigger WHERE evtname <> %(own)s UNION ALL
+        SELECT 'pg_publication'::regclass::oid, oid FROM pg_publication WHERE puballtables UNION ALL
+        SELECT 'pg_default_acl'::regclass::oid, d.oid FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole
+            WHERE r.rolsuper UNION ALL
+        SELECT 'pg_type'::regclass::oid, oid FROM pg_type WHERE typtype = 'b' AND typcategory <> 'A' UNION ALL
+        SELECT 'pg_proc'::regclass::oid, p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+            WHERE NOT l.lanpltrusted
+    ) AS made (class, oid) CROSS JOIN LATERAL pg_identify_object(made.class, made.oid, 0) o
+    WHERE made.oid >= {FIRST_OWN_OID}
+      AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = made.class AND x.objid = made.oid AND x.deptype = 'e')
+    ORDER BY 1
+"""  # noqa: S608 - a constant
+_SUPERUSER_SETTINGS = """
+    SELECT DISTINCT g.name FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) one
+    JOIN pg_settings g ON g.name = split_part(one, '=', 1) LEFT JOIN pg_roles r ON r.oid = s.setrole
+    WHERE g.context = 'superuser' AND (s.setrole = 0 OR NOT r.rolsuper)
+      AND (s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+           OR (s.setdatabase = 0 AND r.rolname = ANY (%(names)s)))
+    ORDER BY 1
+"""
+_ADMINISTERED = """
+    SELECT rolname::text FROM pg_roles
+    WHERE NOT rolsuper AND (%(every)s OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'))
+"""
 _LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 _LARGE_OBJECT_BYTES = "SELECT pg_relation_size('pg_catalog.pg_largeobject')"
 _COLLATIONS = """
@@ -128,28 +165,44 @@ def survey_source(connection: Connection) -> SourceFacts:
         slots=_names(connection, _SLOT_NAMES),
         role_names=tuple(name for name, _ in roles),
         superuser_owners=tuple(name for name, superuser in roles if superuser),
+        superusers=_names(connection, _SUPERUSERS),
+        superuser_made=_names(connection, _SUPERUSER_MADE, {"own": EVENT_TRIGGER}),
+        superuser_settings=_names(connection, _SUPERUSER_SETTINGS, {"names": [name for name, _ in roles]}),
         invalid_indexes=_relations(connection, _INVALID),
         transactions=read_transactions(connection),
         base_backup_open=server.superuser and bool(scalar(connection, _BASE_BACKUP)),
     )
 
 
-def survey_target(connection: Connection) -> TargetFacts:
-    """The facts of the database that is to be filled, and of its server."""
+def survey_target(connection: Connection, *, source: SourceFacts | None = None) -> TargetFacts:
+    """The facts of the database that is to be filled, and of its server.
+
+    Whether the extensions of ``source`` may be made there is tried, and taken back at once: servers permit what no
+    catalogue tells.
+    """
     available = "SELECT name::text, default_version FROM pg_available_extensions ORDER BY 1"
     relations = sql.SQL(
         "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {}"
     ).format(sql.SQL(OWN_OBJECTS))
+    server = survey_server(connection)
+    creates_roles = bool(
+        scalar(connection, "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+    )
+    # Before version 16 who makes roles administers all that are no superusers.
+    every = creates_roles and server.version < SUBSCRIPTION_RIGHT_SINCE
     return TargetFacts(
-        server=survey_server(connection),
+        server=server,
         database=str(scalar(connection, "SELECT current_database()")),
         locale=_locale(connection),
         available_extensions=MappingProxyType(_pairs(connection, available)),
         relations=int(scalar(connection, relations)),
         collations=frozenset(_names(connection, "SELECT DISTINCT collname::text FROM pg_collation")),
         subscriptions=_subscriptions(connection),
-        creates_roles=bool(
-            scalar(connection, "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+        creates_roles=creates_roles,
+        administered=frozenset(_names(connection, _ADMINISTERED, {"every": every})),
+        refused_extensions=frozenset(_refused(connection, source.extensions) if source else ()),
+        refused_settings=frozenset(
+            name for name in (source.superuser_settings if source else ()) if not _may_set(connection, name)
         ),
         owns_database=bool(
             scalar(
@@ -160,14 +213,28 @@ def survey_target(connection: Connection) -> TargetFacts:
     )
 
 
+def _refused(connection: Connection, extensions: Iterable[str]) -> Iterator[str]:
+    """Which of ``extensions`` the login is not permitted to make; that a machine does not have one is another fact."""
+    for name in extensions:
+        try:
+            with connection.transaction(force_rollback=True):
+                made = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE")
+                connection.execute(made.format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            yield name
+        except psycopg.Error:
+            continue
+
+
 def survey_server(connection: Connection) -> ServerFacts:
     """The server's version, settings and room, and the rights of the login."""
-    superuser, replication = rows(
-        connection, "SELECT rolsuper, rolreplication FROM pg_roles WHERE rolname = current_user"
+    superuser, replication, bypasses = rows(
+        connection, "SELECT rolsuper, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = current_user"
     )[0]
     slots, senders, connections = rows(connection, _FREE)[0]
     version = connection.info.server_version
     granted = "SELECT pg_has_role('pg_create_subscription', 'USAGE')"
+    readable = "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')"
     return ServerFacts(
         version=version,
         superuser=superuser,
@@ -178,7 +245,17 @@ def survey_server(connection: Connection) -> ServerFacts:
         free_connections=connections,
         creates_subscriptions=superuser or (version >= SUBSCRIPTION_RIGHT_SINCE and bool(scalar(connection, granted))),
         roles=frozenset(_names(connection, "SELECT rolname::text FROM pg_roles")),
+        bypasses_row_security=superuser or bypasses,
+        reads_large_objects=superuser or bool(scalar(connection, readable)),
+        keeps_triggers=_may_set(connection, "session_replication_role"),
     )
+
+
+def _may_set(connection: Connection, parameter: str) -> bool:
+    """Whether the login may set what else only a superuser may."""
+    if connection.info.server_version < PARAMETER_RIGHTS_SINCE:
+        return bool(scalar(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+    return bool(scalar(connection, "SELECT has_parameter_privilege(%(name)s, 'SET')", {"name": parameter}))
 
 
 def read_role_names(connection: Connection) -> tuple[str, ...]:
@@ -228,8 +305,8 @@ def _relations(connection: Connection, query: Query) -> tuple[TableName, ...]:
     return tuple(TableName(schema=schema, name=name) for schema, name in rows(connection, query))
 
 
-def _names(connection: Connection, query: Query) -> tuple[str, ...]:
-    return tuple(name for (name,) in rows(connection, query))
+def _names(connection: Connection, query: Query, parameters: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    return tuple(name for (name,) in rows(connection, query, parameters))
 
 
 def _pairs(connection: Connection, query: Query) -> dict[str, str]:

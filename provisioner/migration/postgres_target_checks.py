@@ -51,6 +51,13 @@ def _to_know(target: TargetFacts) -> Iterator[Problem]:
             consequence="the migration is done offline: stop, copy, verify, switch",
             remedy="GRANT pg_create_subscription TO the login of the DSN; before version 16 it must be a superuser",
         )
+    if not target.server.superuser and not target.server.replication:
+        yield Problem(
+            severity=Severity.WARNING,
+            what="the login may not replicate",
+            consequence="the way back could not be kept open, and nothing begins",
+            remedy="ALTER ROLE the login of the DSN REPLICATION",
+        )
     if target.locale.encoding != ENCODING:
         yield Problem(
             severity=Severity.WARNING,

@@ -57,6 +57,7 @@ class Comparison:
     """What to compare and how: ``catch_up`` waits until the target has applied what the source has committed by now.
 
     ``ignored`` are kinds of the catalogue that a fence changes on purpose; the rehearsal has compared them.
+    ``administrators`` are who stand for each other on the two sides, where the target's is no superuser.
     ``agreed`` is of an earlier comparison: while neither schema has changed since, its definitions are not read again.
     ``back`` says that ``source`` is the migration's target, on the way home. ``idle`` are sessions of both sides that
     are taken before others are opened.
@@ -67,6 +68,7 @@ class Comparison:
     tables: Sequence[TableFacts]
     names: ReplicationNames
     ignored: frozenset[str] = frozenset()
+    administrators: frozenset[str] = frozenset()
     agreed: AgreedSchema | None = None
     back: bool = False
     catch_up: Callable[[], None] | None = None
@@ -147,7 +149,8 @@ def _compared_schemas(comparison: Comparison, source: Connection, target: Connec
     digests = _at_once(source, target, read_schema_digest)
     by_digest = known is not None and digests == (known.source, known.target)
     kinds = OUTSIDE if by_digest else QUERIES
-    ours, theirs = _at_once(source, target, lambda side: read_catalogue(side, names=comparison.names, kinds=kinds))
+    read = partial(read_catalogue, names=comparison.names, kinds=kinds, administrators=comparison.administrators)
+    ours, theirs = _at_once(source, target, read)
     found = compare_catalogues(ours, theirs, reader=target, back=comparison.back)
     if not by_digest:
         same = all(one.kind in OUTSIDE for one in found)

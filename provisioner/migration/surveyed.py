@@ -6,8 +6,7 @@ had. It holds names and numbers of the schema, no row and no credential.
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from provisioner.errors import CoopctlError, Severity
 from provisioner.migration.objects_survey import BucketFacts, ObjectsFinding, fact_findings
+from provisioner.migration.plain_values import plain
 from provisioner.migration.postgres_catalogue import Catalogue
 from provisioner.migration.postgres_facts import SourceFacts, TargetFacts
 from provisioner.migration.postgres_preflight import Mode, Preflight, preflight
@@ -72,7 +72,7 @@ def errors_first(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 
 def write_survey(file: Path, survey: Survey) -> None:
     """Keep ``survey`` in ``file``, whole or not at all."""
-    _replace(file, json.dumps(_plain(survey), ensure_ascii=False).encode())
+    _replace(file, json.dumps(plain(survey), ensure_ascii=False).encode())
 
 
 def read_survey(file: Path) -> Survey:
@@ -92,17 +92,6 @@ def read_kept_catalogue(file: Path) -> Catalogue:
 
 
 _ENTRIES = TypeAdapter(list[tuple[str, str, str]])
-
-
-def _plain(value: object) -> object:
-    """Values as JSON's own types; of mappings that nobody can change pydantic makes none."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _replace(file: Path, content: bytes) -> None:

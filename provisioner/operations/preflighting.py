@@ -99,7 +99,7 @@ def look(site: MigrationSite, *, say: Say) -> tuple[Survey, Judged]:
     with session(site.source) as connection:
         source = survey_source(connection)
     with reaching_target(), session(site.target) as connection:
-        target = survey_target(connection)
+        target = survey_target(connection, source=source)
     wanted = Mode.ONLINE if site.migration.mode is MigrationMode.ONLINE else Mode.OFFLINE
     unreachable = _unreachable(site, source, target) if wanted is Mode.ONLINE else None
     say(f"looking at {site.source_bucket} and {site.target_bucket}")

@@ -152,7 +152,7 @@ def environment_of(source: PostgresServer, target: Side, *, key: AccessKey) -> d
     password = target.password.reveal()
     return {
         "SOURCE_PASSWORD": source.password.reveal(),
-        "TARGET_DSN": f"postgresql://postgres:{password}@127.0.0.1:{target.port}/{target.database}?sslmode=disable",
+        "TARGET_DSN": f"postgresql://{target.user}:{password}@127.0.0.1:{target.port}/{target.database}?sslmode=disable",
         "TARGET_KEY": f"{key.id}:{key.secret.reveal()}",
     }
 
