@@ -58,7 +58,10 @@ Report = Callable[[CopyProgress], None]
 
 @dataclass(frozen=True, kw_only=True)
 class CopyWork:
-    """What a copy needs: both sides and their facts, how tables go, client programs, a private folder, whom to tell."""
+    """What a copy needs: both sides and their facts, how tables go, client programs, a private folder, whom to tell.
+
+    ``outbound`` are the `administrators` of the way there, on the way back.
+    """
 
     uid: CooperativeUid
     source: Side
@@ -72,6 +75,7 @@ class CopyWork:
     report: Report
     streams: int = DEFAULT_STREAMS
     patience_seconds: float = 600.0
+    outbound: frozenset[str] | None = None
 
     @property
     def bounded_streams(self) -> int:
@@ -81,6 +85,8 @@ class CopyWork:
     @property
     def administrators(self) -> frozenset[str]:
         """Who owns at the target what superusers own at the source, and these; nobody where that is one, too."""
+        if self.outbound is not None:
+            return self.outbound
         if self.target_facts.server.superuser:
             return frozenset()
         return frozenset({*self.source_facts.superusers, self.target.user})

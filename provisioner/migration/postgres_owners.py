@@ -69,7 +69,7 @@ _EVENT_TRIGGERS = ("EVENT TRIGGER ", "COMMENT - EVENT TRIGGER ")
 
 @dataclass(frozen=True, kw_only=True)
 class Owned:
-    """Something of the source and its owner; ``identity`` is quoted as SQL needs it, ``schema`` None outside of any."""
+    """Something of the source and its owner; names are quoted as SQL needs it, ``schema`` is None outside of any."""
 
     type: str
     schema: str | None
@@ -90,7 +90,7 @@ def read_owned(connection: Connection, *, superusers: Collection[str]) -> tuple[
 def give_to_owners(connection: Connection, owned: Iterable[Owned]) -> None:
     """Give each thing to its owner, in one transaction. Raises NotPermitted if the login may not become an owner."""
     wanted = tuple(owned)
-    database = str(scalar(connection, "SELECT current_database()"))
+    database = str(scalar(connection, "SELECT quote_ident(current_database())"))
     with connection.transaction(), _may_create(connection, "DATABASE", {(database, one.owner) for one in wanted}):
         for one in wanted:
             if one.type == "schema":
@@ -103,14 +103,14 @@ def give_to_owners(connection: Connection, owned: Iterable[Owned]) -> None:
 
 @contextmanager
 def _may_create(connection: Connection, kind: str, where: Collection[tuple[str, str]]) -> Iterator[None]:
-    """Let roles create in schemas, or in the database, while the block runs."""
+    """Let roles create in schemas, or in the database (quoted as SQL needs it), while the block runs."""
     for place, role in where:
-        grant = sql.SQL("GRANT CREATE ON {} {} TO {}")
-        connection.execute(grant.format(sql.SQL(kind), sql.Identifier(place), sql.Identifier(role)))
+        grant = sql.SQL("GRANT CREATE ON {} TO {}")
+        connection.execute(grant.format(sql.SQL(f"{kind} {place}"), sql.Identifier(role)))
     yield
     for place, role in where:
-        revoke = sql.SQL("REVOKE CREATE ON {} {} FROM {}")
-        connection.execute(revoke.format(sql.SQL(kind), sql.Identifier(place), sql.Identifier(role)))
+        revoke = sql.SQL("REVOKE CREATE ON {} FROM {}")
+        connection.execute(revoke.format(sql.SQL(f"{kind} {place}"), sql.Identifier(role)))
 
 
 def rights_alone(*, superusers: Collection[str]) -> Restoring:
@@ -137,7 +137,7 @@ AS_OWN: Final = Restoring(kept=_things, options=("--no-owner",))
 def _guests(connection: Connection, wanted: Sequence[Owned]) -> set[tuple[str, str]]:
     """Who must create in a schema that is not his own."""
     owners: dict[str, str] = dict(
-        rows(connection, "SELECT nspname::text, pg_get_userbyid(nspowner)::text FROM pg_namespace")
+        rows(connection, "SELECT quote_ident(nspname), pg_get_userbyid(nspowner)::text FROM pg_namespace")
     )
     return {(one.schema, one.owner) for one in wanted if one.schema is not None and owners[one.schema] != one.owner}
 

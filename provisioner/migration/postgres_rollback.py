@@ -246,6 +246,7 @@ def _reversed(work: Cutover, *, clients: Clients) -> CopyWork:
         target=work.copy.source,
         source_facts=replace(facts, server=target.server),
         target_facts=replace(target, server=facts.server),
+        outbound=work.copy.administrators,
         clients=clients,
     )
 

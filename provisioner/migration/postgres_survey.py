@@ -115,7 +115,8 @@ _SUPERUSER_MADE = f"""
             WHERE NOT l.lanpltrusted
     ) AS made (class, oid) CROSS JOIN LATERAL pg_identify_object(made.class, made.oid, 0) o
     WHERE made.oid >= {FIRST_OWN_OID}
-      AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = made.class AND x.objid = made.oid AND x.deptype = 'e')
+      AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = made.class AND x.objid = made.oid
+                      AND x.deptype IN ('e', 'i'))
     ORDER BY 1
 """  # noqa: S608 - a constant
 _SUPERUSER_SETTINGS = """

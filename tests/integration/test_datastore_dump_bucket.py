@@ -113,7 +113,7 @@ def test_a_dump_of_many_parts_comes_back_whole(
     assert len(stored) == made.size_bytes
     assert keys(s3, bucket) == {key, f"rice/dumps/{NAME}/{MANIFEST_FILE}"}
     assert is_intact(place, name=NAME, files=[made])
-    s3.put_object(Bucket=bucket, Key=key, Body=stored[:-1] + b"!")
+    s3.put_object(Bucket=bucket, Key=key, Body=stored[:-1] + bytes([stored[-1] ^ 1]))
     assert not is_intact(place, name=NAME, files=[made])
     s3.delete_object(Bucket=bucket, Key=key)
     assert not is_intact(place, name=NAME, files=[made])

@@ -410,7 +410,8 @@ def test_a_file_that_was_changed_or_lost_makes_a_dump_not_intact(
     place = FolderPlace(folder=tmp_path / "dumps")
     report = dumped(store_of(servers, tenant), tmp_path, identity, place=place)
     file = Path(report.location) / DATABASE_FILE
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert not is_intact(place, name=report.name, files=report.files)
     file.unlink()
     assert not is_intact(place, name=report.name, files=report.files)

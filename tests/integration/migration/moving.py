@@ -28,7 +28,7 @@ from provisioner.migration.postgres_streams import SOURCE, TARGET
 from provisioner.migration.postgres_survey import survey_source, survey_target
 from provisioner.migration.postgres_verification import Comparison, rehearse_verification
 from provisioner.naming import CooperativeUid, ReplicationNames, replication_names
-from tests.postgres_servers import PostgresServer
+from tests.postgres_servers import PostgresServer, as_user
 
 SETTLE_SECONDS = 60.0
 
@@ -138,14 +138,28 @@ def fetch_one(connection: psycopg.Connection[Any], query: str, parameters: tuple
     return row[0] if row else None
 
 
+def managed(side: Side, server: PostgresServer) -> Side:
+    """The same database for a login that owns it and is no superuser, with every right that a migration may need."""
+    login = f"{side.database}_mover"
+    server.execute(f"CREATE ROLE {login} LOGIN CREATEROLE REPLICATION BYPASSRLS PASSWORD 'mover-secret'")
+    server.execute(f"GRANT pg_create_subscription, pg_read_all_data TO {login}")
+    server.execute(f"GRANT SET ON PARAMETER session_replication_role TO {login}")
+    server.execute(f"ALTER DATABASE {side.database} OWNER TO {login}")
+    return as_user(side, login, "mover-secret")
+
+
 @contextmanager
-def prepared_move(source: Side, target_server: PostgresServer, *, folder: Path) -> Iterator[Move]:
+def prepared_move(
+    source: Side, target_server: PostgresServer, *, folder: Path, as_managed: bool = False
+) -> Iterator[Move]:
     """Surveyed and judged; service files lie in ``folder`` while the block runs."""
     target = target_server.new_database("moved")
+    if as_managed:
+        target = managed(target, target_server)
     with session(source) as connection:
         facts = survey_source(connection)
     with session(target) as connection:
-        target_facts = survey_target(connection)
+        target_facts = survey_target(connection, source=facts)
     programs = target_server.programs
     tools = PostgresTools(pg_dump=programs / "pg_dump", pg_restore=programs / "pg_restore")
     forward, backward = {SOURCE: source, TARGET: target}, {SOURCE: target, TARGET: source}

@@ -36,9 +36,12 @@ INSERT INTO unkeyed_unique VALUES ('w{n}', {n});
 '''
 
 
-@pytest.fixture
-def move(source_postgres: PostgresServer, target_server: PostgresServer, tmp_path: Path) -> Iterator[Move]:
-    with prepared_move(make_awkward(source_postgres), target_server, folder=tmp_path) as made:
+@pytest.fixture(params=["same", "newer", pytest.param("managed", marks=pytest.mark.long(seconds=20))])
+def move(source_postgres: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Move]:
+    server = request.getfixturevalue("target_postgres" if request.param == "same" else "newer_postgres")
+    as_managed = request.param == "managed"
+    with prepared_move(make_awkward(source_postgres), server, folder=tmp_path, as_managed=as_managed) as made:
+        assert not made.judged.refused, made.judged.problems
         yield made
 
 

@@ -1,12 +1,18 @@
-"""The whole way: the data store moves, an estate of its own takes it over on a second cluster, the platform lets go."""
+"""The whole way: the data store moves, an estate of its own takes it over on a second cluster, the platform lets go.
 
+Once to servers like the platform's own, once as to managed ones: PostgreSQL 18, whose administrator is no superuser.
+"""
+
+import json
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -14,22 +20,25 @@ from pyrage import x25519
 
 from examples.moved_store import make_table, put_objects
 from examples.pilot_estate import COOPERATIVE, credentials
+from examples.postgres_18 import unpack_programs
 from examples.writing_client import TABLE
 from provisioner.cluster.objects import open_cluster
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_platform
 from provisioner.descriptor.scaffolding import create_estate, new_cluster_id
 from provisioner.embedded import platform
-from provisioner.embedded.target import TargetServers
-from provisioner.embedded.target_store import TargetStore, make_store, objects_url
+from provisioner.embedded.private_files import write_private
+from provisioner.embedded.target import TargetServers, target_servers
+from provisioner.embedded.target_store import REGION, TargetStore, make_store, objects_url
 from provisioner.naming import CooperativeName
 from provisioner.operations.migration_tenancy import application_key
 from tests.conftest import open_temporary_folder
+from tests.data_stores import administrator_key
 from tests.portal_pilots import copy_portal_pilots
 from tests.running_estate import RunningEstate
 
 pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=300)]
-MIGRATION = "rice-out"
+MIGRATION, LOGIN = "rice-out", "rice_administrator"
 DOCUMENT = """\
 apiVersion: coopctl.dev/v1
 kind: DataStoreMigration
@@ -52,16 +61,17 @@ spec:
 
 @dataclass(frozen=True, kw_only=True)
 class TwoPlatforms:
-    """The platform, and what will be the cooperative's own servers; ``own`` is where its estate will be."""
+    """The platform, and the second one, whose cluster will be the cooperative's; ``own`` is where its estate will be.
+
+    ``target`` is where its data store will be, ``login`` with ``password`` who administers PostgreSQL there.
+    """
 
     here: RunningEstate
     there: RunningEstate
     own: RunningEstate
-
-    @property
-    def target(self) -> TargetServers:
-        """The second platform's servers."""
-        return TargetServers(files=self.there.files, endpoints=self.there.endpoints)
+    target: TargetServers
+    login: str
+    password: str
 
     def write_migration(self) -> None:
         """Get database, bucket and identity ready there, as the cooperative does, and write the document here."""
@@ -71,40 +81,46 @@ class TwoPlatforms:
         store = TargetStore(database=names.database, bucket=names.bucket, identity=names.objects_identity, key=key)
         weed = Path(sys.executable).with_name("weed")
         make_store(store, servers=self.target, weed=weed, environment=os.environ)
+        self.rows(f"ALTER DATABASE {names.database} OWNER TO {self.login}")
         for folder in ("secrets", "migrations"):
             (root / folder).mkdir(exist_ok=True)
         (root / "secrets" / "dsn").write_text(self.administrator_dsn(names.database))
-        endpoints = self.there.endpoints
+        endpoints = self.target.endpoints
         text = DOCUMENT.format(
             address=endpoints.bridge,
             postgres=endpoints.postgres,
             objects=endpoints.objects,
             url=objects_url(self.target),
             bucket=names.bucket,
-            credentials=self.there.files.objects_credentials,
+            credentials=self.target.files.objects_credentials,
             kubeconfig=self.there.files.kubeconfig,
         )
         (root / "migrations" / f"{MIGRATION}.yaml").write_text(text)
 
     def administrator_dsn(self, database: str) -> str:
         """How the administrator there reaches a database: its login is the one that the own estate works with."""
-        files = self.there.files
         return make_conninfo(
             host="127.0.0.1",
-            port=self.there.endpoints.postgres,
-            user="postgres",
-            password=files.postgres_password.read_text().strip(),
+            port=self.target.endpoints.postgres,
+            user=self.login,
+            password=self.password,
             dbname=database,
             sslmode="verify-full",
-            sslrootcert=str(files.postgres_ca),
+            sslrootcert=str(self.target.files.postgres_ca),
         )
+
+    def rows(self, query: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
+        """What the server's superuser reads there."""
+        with psycopg.connect(_superuser(self.target, database=database), autocommit=True) as session:
+            cursor = session.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
 
     def logs_in(self, secret: Mapping[str, str]) -> bool:
         """Whether an application's credentials open the database there."""
         try:
             with psycopg.connect(
                 host="127.0.0.1",
-                port=self.there.endpoints.postgres,
+                port=self.target.endpoints.postgres,
                 user=secret["PGUSER"],
                 password=secret["PGPASSWORD"],
                 dbname=secret["PGDATABASE"],
@@ -118,31 +134,77 @@ class TwoPlatforms:
         """The tenants' databases and the buckets there, and a digest of the application's rows."""
         databases = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
         rows = f"SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {TABLE} t"  # noqa: S608 - a name
-        buckets = self.there.objects_client().list_buckets()["Buckets"]
+        key = administrator_key(self.target.files.objects_credentials)
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=objects_url(self.target),
+            region_name=REGION,
+            aws_access_key_id=key.id,
+            aws_secret_access_key=key.secret.reveal(),
+        )
         return (
-            [str(name) for (name,) in self.there.rows(databases)],
-            sorted(one["Name"] for one in buckets),
-            self.there.rows(rows, database="rice_processing"),
+            [str(name) for (name,) in self.rows(databases)],
+            sorted(one["Name"] for one in s3.list_buckets()["Buckets"]),
+            self.rows(rows, database="rice_processing"),
         )
 
 
-@pytest.fixture(scope="module")
-def platforms() -> Iterator[TwoPlatforms]:
+def _superuser(servers: TargetServers, *, database: str) -> str:
+    return make_conninfo(
+        host="127.0.0.1",
+        port=servers.endpoints.postgres,
+        user="postgres",
+        password=servers.files.postgres_password.read_text().strip(),
+        dbname=database,
+        sslmode="require",
+    )
+
+
+@pytest.fixture(params=["like the platform's own", "managed"])
+def platforms(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[TwoPlatforms]:
     """Both platforms, the cooperative applied on the first."""
+    managed = request.param == "managed"
     with open_temporary_folder() as folder:
         here = RunningEstate(root=copy_portal_pilots(folder / "here"))
         there = RunningEstate(root=folder / "there")
         _shrink(here.root)
         try:
             create_estate(there.root, name="theirs", cluster_id=new_cluster_id(), domain_suffix="example.kr")
-            for one in (here, there):
-                one.coopctl("dev", "up", "--node", "simulated")
+            newer = ("--target", "--target-postgres", str(unpack_programs(open_folder / "postgres-18")))
+            here.coopctl("dev", "up", "--node", "simulated", *(newer if managed else ()))
+            there.coopctl("dev", "up", "--node", "simulated")
             here.coopctl("images", "build", "--used", "--push")
             here.coopctl("apply", COOPERATIVE, "--yes")
-            yield TwoPlatforms(here=here, there=there, own=RunningEstate(root=folder / "own"))
+            own, files = RunningEstate(root=folder / "own"), there.files
+            if managed:
+                target = target_servers(here.files)
+                yield TwoPlatforms(
+                    here=here, there=there, own=own, target=target, login=LOGIN, password=_make_login(target)
+                )
+            else:
+                yield TwoPlatforms(
+                    here=here,
+                    there=there,
+                    own=own,
+                    target=TargetServers(files=files, endpoints=there.endpoints),
+                    login="postgres",
+                    password=files.postgres_password.read_text().strip(),
+                )
         finally:
             for one in (here, there):
                 platform.down(Estate(root=one.root), delete=True, report=print)
+
+
+def _make_login(servers: TargetServers) -> str:
+    """The administrator that a managed server gives to people: no superuser; gives its password."""
+    password = secrets.token_hex(16)
+    with psycopg.connect(_superuser(servers, database="postgres"), autocommit=True) as session:
+        for statement in (
+            f"CREATE ROLE {LOGIN} LOGIN CREATEROLE CREATEDB REPLICATION PASSWORD '{password}'",
+            f"GRANT pg_create_subscription TO {LOGIN}",
+        ):
+            session.execute(statement.encode())
+    return password
 
 
 def _shrink(estate: Path) -> None:
@@ -196,8 +258,8 @@ def _move(platforms: TwoPlatforms) -> None:
     make_table(here.root)
     here.rows(f"INSERT INTO {TABLE} (number) SELECT generate_series(1, 500)", database="rice_processing")
     put_objects(here.root)
-    found = here.document("migrate", "preflight", MIGRATION)
-    assert not [one for one in found["problems"] if "cluster" in one["what"]], "the cluster is ready"
+    found = json.loads(here.attempt("migrate", "preflight", MIGRATION, "--output", "json").stdout)
+    assert not [one for one in found["problems"] if one["severity"] == "error" or "cluster" in one["what"]]
     for command in ("start", "verify"):
         here.coopctl("migrate", command, MIGRATION)
     for command in ("cutover", "finalise"):
@@ -209,12 +271,10 @@ def _move(platforms: TwoPlatforms) -> None:
 
 def _write_estate(platforms: TwoPlatforms) -> None:
     """The estate, and the credentials that its README asks for."""
-    there, own = platforms.there, platforms.own.root
+    own = platforms.own.root
     platforms.here.coopctl(*_estate(platforms))
-    files = {"postgres-password": there.files.postgres_password, "s3-admin": there.files.objects_credentials}
-    for name, file in files.items():
-        shutil.copyfile(file, own / "secrets" / name)
-        (own / "secrets" / name).chmod(0o600)
+    write_private(own / "secrets" / "postgres-password", platforms.password)
+    write_private(own / "secrets" / "s3-admin", platforms.target.files.objects_credentials.read_text())
 
 
 def _estate(platforms: TwoPlatforms) -> tuple[str, ...]:

@@ -150,7 +150,9 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_file_that_reads_back_differently_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = begun(tmp_path)
     original = FolderFiles.read
-    monkeypatch.setattr(FolderFiles, "read", lambda self, name: (chunk[:-1] + b"!" for chunk in original(self, name)))
+    monkeypatch.setattr(
+        FolderFiles, "read", lambda self, name: (chunk[:-1] + bytes([chunk[-1] ^ 1]) for chunk in original(self, name))
+    )
     with pytest.raises(CoopctlError, match="not read back"):
         encrypted(given_chunks(b"x" * 100_000), files=files)
 
