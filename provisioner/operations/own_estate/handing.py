@@ -21,7 +21,8 @@ from provisioner.catalogue import Catalogue, images_lock
 from provisioner.datastore.handing_over import Handover, hand_over_database, hand_over_objects
 from provisioner.datastore.marks import Mark
 from provisioner.datastore.objects_clients import open_clients, translating
-from provisioner.datastore.postgres_connection import scalar
+from provisioner.datastore.postgres_connection import Connection, scalar
+from provisioner.datastore.postgres_entrances import CLOSE_LARGE_OBJECTS, closes_large_objects, left_to_superuser
 from provisioner.datastore.store_places import write_place
 from provisioner.descriptor.cooperative import Cooperative
 from provisioner.descriptor.estate import Estate
@@ -181,10 +182,21 @@ def _decided(
             hint="; ".join(one.remedy for one in errors),
         )
     with session(site.target) as connection:
+        _require_closed(connection, site)
         encrypted = bool(scalar(connection, _SSL))
     place = target_place(site)
     own = decide(site, cooperative, cluster=cluster, facts=facts, encrypted=encrypted, place=place, options=options)
     return own, cooperative
+
+
+def _require_closed(connection: Connection, site: MigrationSite) -> None:
+    """Raise ProblemsFound if the estate's own apply would not be permitted what it must do on the server."""
+    if left := left_to_superuser(connection):
+        raise ProblemsFound(
+            f"{site.target.user} may not close the databases that every server has to everybody",
+            why="the estate works as that login, and its first apply would be refused",
+            hint=f"let a superuser of that server run once: {'; '.join(left)}",
+        )
 
 
 def _written(
@@ -228,5 +240,8 @@ def _marked(site: MigrationSite, written: Journal, *, cluster: ClusterId, report
     )
     with recorded_step(written, Phase.HANDOVER, MARK_POSTGRES, report=report), session(site.target) as connection:
         hand_over_database(connection, site.tenant, by=by)
+        if not closes_large_objects(connection):
+            why = f"in {site.target.database} readers may write large objects, which `prove` will say"
+            report(Told(text=f"warning: {why}, until a superuser runs there: {CLOSE_LARGE_OBJECTS}"))
     with recorded_step(written, Phase.HANDOVER, MARK_OBJECTS, report=report), translating(access):
         hand_over_objects(open_clients(access, environment=site.environment), site.tenant, by=by)

@@ -23,6 +23,7 @@ from examples.pilot_estate import COOPERATIVE, credentials
 from examples.postgres_18 import unpack_programs
 from examples.writing_client import TABLE
 from provisioner.cluster.objects import open_cluster
+from provisioner.datastore.postgres_entrances import CLOSE_LARGE_OBJECTS
 from provisioner.descriptor.estate import Estate
 from provisioner.descriptor.loading import load_platform
 from provisioner.descriptor.scaffolding import create_estate, new_cluster_id
@@ -165,12 +166,15 @@ def platforms(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[Two
     """Both platforms, the cooperative applied on the first."""
     managed = request.param == "managed"
     with open_temporary_folder() as folder:
-        here = RunningEstate(root=copy_portal_pilots(folder / "here"))
+        programs = unpack_programs(open_folder / "postgres-18")
+        # Client programs are as new as the newer server.
+        path = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"} if managed else {}
+        here = RunningEstate(root=copy_portal_pilots(folder / "here"), environment=path)
         there = RunningEstate(root=folder / "there")
         _shrink(here.root)
         try:
             create_estate(there.root, name="theirs", cluster_id=new_cluster_id(), domain_suffix="example.kr")
-            newer = ("--target", "--target-postgres", str(unpack_programs(open_folder / "postgres-18")))
+            newer = ("--target", "--target-postgres", str(programs))
             here.coopctl("dev", "up", "--node", "simulated", *(newer if managed else ()))
             there.coopctl("dev", "up", "--node", "simulated")
             here.coopctl("images", "build", "--used", "--push")
@@ -272,7 +276,20 @@ def _move(platforms: TwoPlatforms) -> None:
 def _write_estate(platforms: TwoPlatforms) -> None:
     """The estate, and the credentials that its README asks for."""
     own = platforms.own.root
-    platforms.here.coopctl(*_estate(platforms))
+    if platforms.login == LOGIN:
+        refused = platforms.here.attempt(*_estate(platforms))
+        left = (
+            'REVOKE ALL ON DATABASE "postgres" FROM PUBLIC',
+            f'GRANT CONNECT ON DATABASE "postgres" TO "{LOGIN}"',
+        )
+        assert refused.returncode == 11
+        for statement in left:
+            assert statement in refused.stderr
+            platforms.rows(statement)
+    done = platforms.here.attempt(*_estate(platforms))
+    assert done.returncode == 0, done.stderr
+    assert (CLOSE_LARGE_OBJECTS in done.stderr) == (platforms.login == LOGIN)
+    platforms.rows(CLOSE_LARGE_OBJECTS, database="rice_processing")
     write_private(own / "secrets" / "postgres-password", platforms.password)
     write_private(own / "secrets" / "s3-admin", platforms.target.files.objects_credentials.read_text())
 
