@@ -100,7 +100,7 @@ def _prepare(estate: RunningEstate, *, toolchain: Toolchain) -> None:
             "CREATE TABLE lots (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text NOT NULL, member_id text)"
         )
         session.execute(
-            "INSERT INTO lots (code, member_id) SELECT 'L-' || n, 'm-00' || n % 4 + 1 FROM generate_series(1, %s) n",
+            "INSERT INTO lots (code, member_id) SELECT 'L-' || n, 'm-00' || n %% 4 + 1 FROM generate_series(1, %s) n",
             (ROWS,),
         )
 
