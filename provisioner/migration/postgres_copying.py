@@ -84,12 +84,12 @@ class CopyWork:
 
     @property
     def administrators(self) -> frozenset[str]:
-        """Who owns at the target what superusers own at the source, and these; nobody where that is one, too."""
+        """Who owns at the target what administrators own at the source, and these; nobody where it is a superuser."""
         if self.outbound is not None:
             return self.outbound
         if self.target_facts.server.superuser:
             return frozenset()
-        return frozenset({*self.source_facts.superusers, self.target.user})
+        return frozenset({*self.source_facts.administrators, self.target.user})
 
 
 def copy_database(work: CopyWork, snapshot: HeldSnapshot, *, route: Route = Route.STREAM) -> None:
@@ -107,7 +107,7 @@ def copy_database(work: CopyWork, snapshot: HeldSnapshot, *, route: Route = Rout
             if work.administrators:
                 join_roles(target, set(work.source_facts.role_names) - work.administrators)
         archive = dump_schema(work.clients, snapshot=snapshot.name, folder=work.folder)
-        owned = read_owned(source, superusers=work.administrators) if work.administrators else ()
+        owned = read_owned(source, administrators=work.administrators) if work.administrators else ()
         _make_things(work, archive, owned=owned)
         copy_tables(work, snapshot, route=route)
         with session(work.target) as target:
@@ -135,7 +135,7 @@ def _make_things(work: CopyWork, archive: Path, *, owned: Sequence[Owned]) -> No
     restore_before_rows(work.clients, archive, restoring=AS_OWN)
     with session(work.target) as target:
         give_to_owners(target, [one for one in owned if one.type not in LATER])
-    restore_chosen(work.clients, archive, restoring=rights_alone(superusers=work.administrators))
+    restore_chosen(work.clients, archive, restoring=rights_alone(administrators=work.administrators))
 
 
 def copy_tables(work: CopyWork, snapshot: HeldSnapshot, *, route: Route, again: bool = False) -> None:

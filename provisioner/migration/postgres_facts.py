@@ -91,7 +91,8 @@ class ForeignTransaction:
 class ServerFacts:
     """A server and what the login may do on it; None means that a limit is not known.
 
-    ``keeps_triggers``: it may keep them from firing (session_replication_role).
+    What a superuser may is said by that alone. ``keeps_triggers``: it may keep them from firing (the parameter
+    session_replication_role), ``lets_keep_triggers``: and give others that right; ``reads_verifiers``: of passwords.
     """
 
     version: int
@@ -106,6 +107,8 @@ class ServerFacts:
     bypasses_row_security: bool = False
     reads_large_objects: bool = False
     keeps_triggers: bool = False
+    lets_keep_triggers: bool = False
+    reads_verifiers: bool = False
 
     @property
     def major(self) -> int:
@@ -137,8 +140,9 @@ class FiringTrigger:
 class SourceFacts:
     """The source's database and server, as far as a migration depends on them.
 
-    ``superuser_owners`` are those of ``superusers`` that the database knows; ``superuser_made`` is what nobody else
-    could make anew, ``superuser_settings`` what nobody else may set.
+    ``administrators`` are superusers and who owns the database; ``superuser_made`` is what nobody but a superuser
+    could make anew, ``superuser_settings`` what nobody else may set; ``unjoined_owners`` own tables, and the login has
+    not their rights.
     """
 
     server: ServerFacts
@@ -160,9 +164,10 @@ class SourceFacts:
     slots: tuple[str, ...] = ()
     role_names: tuple[str, ...] = ()
     superuser_owners: tuple[str, ...] = ()
-    superusers: tuple[str, ...] = ()
+    administrators: tuple[str, ...] = ()
     superuser_made: tuple[str, ...] = ()
     superuser_settings: tuple[str, ...] = ()
+    unjoined_owners: tuple[str, ...] = ()
     invalid_indexes: tuple[TableName, ...] = ()
     transactions: tuple[ForeignTransaction, ...] = ()
     base_backup_open: bool = False

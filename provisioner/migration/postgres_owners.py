@@ -8,7 +8,7 @@ TABLE"). So there:
 2. Schemas are given away, then all else; for that their owners may create in each schema, and no longer than that.
 3. Then rights are restored.
 
-What belongs to a superuser of the source stays the login's: it administers the target.
+What belongs to an administrator of the source stays the login's: it administers the target.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -77,13 +77,13 @@ class Owned:
     owner: str
 
 
-def read_owned(connection: Connection, *, superusers: Collection[str]) -> tuple[Owned, ...]:
-    """What is to be given away, schemas first; nothing of ``superusers``."""
+def read_owned(connection: Connection, *, administrators: Collection[str]) -> tuple[Owned, ...]:
+    """What is to be given away, schemas first; nothing of ``administrators``."""
     found = rows(connection, _OWNED, {"types": list(_WORDS)})
     return tuple(
         Owned(type=kind, schema=schema, identity=identity, owner=owner)
         for kind, schema, identity, owner in found
-        if owner not in superusers
+        if owner not in administrators
     )
 
 
@@ -113,20 +113,20 @@ def _may_create(connection: Connection, kind: str, where: Collection[tuple[str, 
         connection.execute(revoke.format(sql.SQL(f"{kind} {place}"), sql.Identifier(role)))
 
 
-def rights_alone(*, superusers: Collection[str]) -> Restoring:
-    """Rights alone; default rights of ``superusers`` are left."""
-    return Restoring(kept=lambda lines: _rights(lines, superusers=superusers))
+def rights_alone(*, administrators: Collection[str]) -> Restoring:
+    """Rights alone; default rights of ``administrators`` are left."""
+    return Restoring(kept=lambda lines: _rights(lines, administrators=administrators))
 
 
 def _things(lines: Sequence[str]) -> Iterator[str]:
     return (line for line in kept_entries(lines) if not described(line).startswith((*_RIGHTS, *_EVENT_TRIGGERS)))
 
 
-def _rights(lines: Sequence[str], *, superusers: Collection[str]) -> Iterator[str]:
+def _rights(lines: Sequence[str], *, administrators: Collection[str]) -> Iterator[str]:
     for line in lines:
         typed = described(line)
         whose = typed.split()[-1] if typed.split() else ""
-        if typed.startswith(_RIGHTS) and not (typed.startswith("DEFAULT ACL ") and whose in superusers):
+        if typed.startswith(_RIGHTS) and not (typed.startswith("DEFAULT ACL ") and whose in administrators):
             yield line
 
 

@@ -163,7 +163,7 @@ def _fenced(table: TableFacts, *, why: str) -> TableRoute:
 def _firing_problems(target: TargetFacts, routes: tuple[TableRoute, ...]) -> Iterator[Problem]:
     """Tables that are copied when triggers and foreign keys are there already."""
     fenced = [str(route.table) for route in routes if route.route is Route.FENCED]
-    if fenced and not target.server.keeps_triggers:
+    if fenced and not (target.server.superuser or target.server.keeps_triggers):
         yield Problem(
             severity=Severity.ERROR,
             what=f"the login of the DSN may not keep triggers from firing while {', '.join(fenced)} is copied",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from provisioner.errors import Severity
 from provisioner.migration.postgres_facts import ForeignTransaction, SourceFacts, TargetFacts, quoted
 
+# Since this major version a role that replicates makes others that do (PostgreSQL manual, "CREATE ROLE").
+REPLICATION_GIVEN_SINCE = 16
 OLDEST_MAJOR = 13
 # One to follow, one to know what changed since the last verification.
 SLOTS_NEEDED = 2
@@ -70,25 +72,50 @@ def _rights(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
         )
     forced = ", ".join(str(table.name) for table in source.tables if table.forced_row_security)
     for server, login in ((source.server, "the Platform's admin user"), (target.server, "the login of the DSN")):
-        if forced and not server.bypasses_row_security:
+        if forced and not (server.superuser or server.bypasses_row_security):
             yield _error(
                 f"row security is forced on {forced}",
                 consequence=f"{login} sees and writes only rows that a policy shows, and is refused",
                 remedy=f"ALTER ROLE {login} BYPASSRLS",
             )
-        if source.large_objects and not server.reads_large_objects:
+        if source.large_objects and not (server.superuser or server.reads_large_objects):
             yield _error(
                 f"there are {source.large_objects} large objects, which {login} may not read",
                 consequence="they could be neither copied nor compared",
                 remedy=f"GRANT pg_read_all_data TO {login}",
             )
+    if not source.server.superuser:
+        yield from _from_without_superuser(source)
     if not target.server.superuser:
         yield from _without_superuser(source, target)
 
 
+def _from_without_superuser(source: SourceFacts) -> Iterator[Problem]:
+    """What the Platform's administrator lacks where it is no superuser."""
+    if not source.server.reads_verifiers:
+        yield _error(
+            "the Platform's admin user may not read the verifiers of passwords",
+            consequence="the applications could not log in at the target",
+            remedy="GRANT pg_read_all_data TO the Platform's admin user",
+        )
+    if not (source.server.lets_keep_triggers and source.server.bypasses_row_security):
+        yield _error(
+            "the Platform's admin user may not let anybody bring rows back",
+            consequence="there would be no way back: triggers would do their work twice, policies hide rows",
+            remedy="ALTER ROLE the Platform's admin user BYPASSRLS; GRANT SET ON PARAMETER session_replication_role TO"
+            " the Platform's admin user WITH GRANT OPTION",
+        )
+    for owner in source.unjoined_owners:
+        yield _error(
+            f"the Platform's admin user has not the rights of {owner}, who owns tables",
+            consequence="it can neither publish nor read them",
+            remedy=f"GRANT {quoted(owner)} TO the Platform's admin user",
+        )
+
+
 def _without_superuser(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
     """What a login that is no superuser, as on managed servers, cannot make at the target."""
-    names = set(source.role_names) - set(source.superusers)
+    names = set(source.role_names) - set(source.administrators)
     for name in sorted((names & target.server.roles) - target.administered):
         yield _error(
             f"the target has a role {name} already, which the login may not change",
@@ -250,11 +277,11 @@ def streaming_problems(source: SourceFacts, target: TargetFacts, *, unreachable:
                 consequence=offline,
                 remedy=f"ALTER SYSTEM SET {setting} = {raised}; then restart the source",
             )
-    if not (server.superuser or server.replication):
+    if not server.superuser and (server.major < REPLICATION_GIVEN_SINCE or not server.replication):
         yield _warning(
-            "the Platform's admin user may not replicate",
+            "the Platform's admin user may not replicate, and let others do so",
             consequence=offline,
-            remedy="ALTER ROLE the Platform's admin user REPLICATION",
+            remedy="ALTER ROLE the Platform's admin user REPLICATION; before version 16 it must be a superuser",
         )
     if not target.server.creates_subscriptions:
         yield _warning(

@@ -2,7 +2,8 @@
 
 A role keeps its name and its password's verifier, so that applications need no new credentials on the day of the
 switch. On the target it may not log in until then: that is the target's own fence. Attributes that only a superuser
-gives are never carried, and a role that is a superuser on the target, or the migration's own login, is not touched.
+gives are never carried, and a role that is a superuser on the target, or the migration's own login, is not touched. Who
+administers the source, as a superuser or as the database's owner, is made at most as a name.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,8 @@ OPTIONS_SINCE = 160000
 _LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
 _ROLES = """
     SELECT rolname::text, rolcanlogin, rolinherit, rolconnlimit, rolvaliduntil::text
-    FROM pg_roles WHERE rolname = ANY (%(names)s) AND rolname !~ '^pg_' AND NOT rolsuper ORDER BY 1
+    FROM pg_roles WHERE rolname = ANY (%(names)s) AND rolname !~ '^pg_' AND NOT rolsuper
+      AND oid <> (SELECT datdba FROM pg_database WHERE datname = current_database()) ORDER BY 1
 """
 _MEMBERSHIPS = """
     SELECT g.rolname::text, m.rolname::text, a.admin_option FROM pg_auth_members a

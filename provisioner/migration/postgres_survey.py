@@ -98,7 +98,14 @@ _BASE_BACKUP = """
     SELECT EXISTS (SELECT FROM pg_hba_file_rules WHERE error IS NULL AND 'replication' = ANY (database)
                    AND 'all' = ANY (user_name) AND auth_method <> 'reject')
 """
-_SUPERUSERS = "SELECT rolname::text FROM pg_roles WHERE rolsuper ORDER BY 1"
+_UNJOINED = f"""
+    SELECT DISTINCT pg_get_userbyid(c.relowner)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE') AND {OWN_OBJECTS} ORDER BY 1
+"""  # noqa: S608 - constants of this package
+_ADMINISTRATORS = """
+    SELECT rolname::text FROM pg_roles
+    WHERE rolsuper OR oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) ORDER BY 1
+"""
 _SUPERUSER_MADE = f"""
     SELECT o.type || ' ' || o.identity FROM (
         SELECT 'pg_opclass'::regclass::oid, oid FROM pg_opclass UNION ALL
@@ -109,7 +116,7 @@ _SUPERUSER_MADE = f"""
         SELECT 'pg_event_trigger'::regclass::oid, oid FROM pg_event_trigger WHERE evtname <> %(own)s UNION ALL
         SELECT 'pg_publication'::regclass::oid, oid FROM pg_publication WHERE puballtables UNION ALL
         SELECT 'pg_default_acl'::regclass::oid, d.oid FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole
-            WHERE r.rolsuper UNION ALL
+            WHERE r.rolsuper OR r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) UNION ALL
         SELECT 'pg_type'::regclass::oid, oid FROM pg_type WHERE typtype = 'b' AND typcategory <> 'A' UNION ALL
         SELECT 'pg_proc'::regclass::oid, p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
             WHERE NOT l.lanpltrusted
@@ -129,7 +136,7 @@ _SUPERUSER_SETTINGS = """
 """
 _ADMINISTERED = """
     SELECT rolname::text FROM pg_roles
-    WHERE NOT rolsuper AND (%(every)s OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'))
+    WHERE NOT rolsuper AND (%(every)s OR rolname = current_user OR pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'))
 """
 _LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 _LARGE_OBJECT_BYTES = "SELECT pg_relation_size('pg_catalog.pg_largeobject')"
@@ -166,7 +173,8 @@ def survey_source(connection: Connection) -> SourceFacts:
         slots=_names(connection, _SLOT_NAMES),
         role_names=tuple(name for name, _ in roles),
         superuser_owners=tuple(name for name, superuser in roles if superuser),
-        superusers=_names(connection, _SUPERUSERS),
+        administrators=_names(connection, _ADMINISTRATORS),
+        unjoined_owners=_names(connection, _UNJOINED),
         superuser_made=_names(connection, _SUPERUSER_MADE, {"own": EVENT_TRIGGER}),
         superuser_settings=_names(connection, _SUPERUSER_SETTINGS, {"names": [name for name, _ in roles]}),
         invalid_indexes=_relations(connection, _INVALID),
@@ -235,7 +243,7 @@ def survey_server(connection: Connection) -> ServerFacts:
     slots, senders, connections = rows(connection, _FREE)[0]
     version = connection.info.server_version
     granted = "SELECT pg_has_role('pg_create_subscription', 'USAGE')"
-    readable = "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')"
+    readable = "SELECT has_table_privilege(%(table)s, 'SELECT')"
     return ServerFacts(
         version=version,
         superuser=superuser,
@@ -246,17 +254,20 @@ def survey_server(connection: Connection) -> ServerFacts:
         free_connections=connections,
         creates_subscriptions=superuser or (version >= SUBSCRIPTION_RIGHT_SINCE and bool(scalar(connection, granted))),
         roles=frozenset(_names(connection, "SELECT rolname::text FROM pg_roles")),
-        bypasses_row_security=superuser or bypasses,
-        reads_large_objects=superuser or bool(scalar(connection, readable)),
+        bypasses_row_security=bypasses,
+        reads_large_objects=bool(scalar(connection, readable, {"table": "pg_catalog.pg_largeobject"})),
+        reads_verifiers=bool(scalar(connection, readable, {"table": "pg_catalog.pg_authid"})),
         keeps_triggers=_may_set(connection, "session_replication_role"),
+        lets_keep_triggers=_may_set(connection, "session_replication_role", right="SET WITH GRANT OPTION"),
     )
 
 
-def _may_set(connection: Connection, parameter: str) -> bool:
+def _may_set(connection: Connection, parameter: str, *, right: str = "SET") -> bool:
     """Whether the login may set what else only a superuser may."""
     if connection.info.server_version < PARAMETER_RIGHTS_SINCE:
         return bool(scalar(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
-    return bool(scalar(connection, "SELECT has_parameter_privilege(%(name)s, 'SET')", {"name": parameter}))
+    query = "SELECT has_parameter_privilege(%(name)s, %(right)s)"
+    return bool(scalar(connection, query, {"name": parameter, "right": right}))
 
 
 def read_role_names(connection: Connection) -> tuple[str, ...]:

@@ -165,13 +165,22 @@ def test_every_problem_has_a_consequence_and_a_remedy() -> None:
     assert all(problem.consequence and problem.remedy for problem in found.problems)
 
 
+NO_SUPERUSER = {
+    "superuser": False,
+    "reads_verifiers": True,
+    "lets_keep_triggers": True,
+    "bypasses_row_security": True,
+}
+
+
 @pytest.mark.parametrize(
     ("server", "remedy"),
     [
         ({"settings": SETTINGS | {"wal_level": "replica"}}, "wal_level = 'logical'"),
         ({"free_slots": 1}, "max_replication_slots = 11"),
         ({"free_senders": 0}, "max_wal_senders = 12"),
-        ({"superuser": False, "replication": False}, "REPLICATION"),
+        ({**NO_SUPERUSER, "replication": False}, "REPLICATION"),
+        ({**NO_SUPERUSER, "replication": True}, "before version 16"),
     ],
 )
 def test_where_following_is_impossible_the_migration_is_offline_and_says_so(
@@ -182,6 +191,71 @@ def test_where_following_is_impossible_the_migration_is_offline_and_says_so(
     assert not found.refused
     assert [problem for problem in found.problems if remedy in problem.remedy and "offline" in problem.consequence]
     assert {route.route for route in found.routes} == {Route.FENCED}
+
+
+MANAGED = replace(
+    SERVER,
+    version=180000,
+    superuser=False,
+    bypasses_row_security=True,
+    reads_large_objects=True,
+    keeps_triggers=True,
+    lets_keep_triggers=True,
+    reads_verifiers=True,
+)
+
+
+def test_a_target_whose_login_is_no_superuser_is_no_problem_with_these_rights() -> None:
+    roles = frozenset({"postgres", "rice_owner"})
+    found = preflight(
+        source(table(forced_row_security=True, unlogged=True), large_objects=1, role_names=("rice_owner",)),
+        target(server=replace(MANAGED, roles=roles), administered=frozenset({"rice_owner"})),
+    )
+    assert not found.refused, found.problems
+    assert found.mode is Mode.ONLINE
+
+
+@pytest.mark.parametrize(
+    ("server", "target_facts", "source_facts", "remedy"),
+    [
+        ({"bypasses_row_security": False}, {}, {}, "BYPASSRLS"),
+        ({"reads_large_objects": False}, {}, {}, "pg_read_all_data"),
+        ({"keeps_triggers": False}, {}, {}, "SET ON PARAMETER session_replication_role"),
+        ({"replication": False}, {}, {}, "REPLICATION"),
+        ({"roles": frozenset({"rice_owner"})}, {}, {}, 'GRANT "rice_owner" TO'),
+        ({}, {"refused_extensions": frozenset({"postgis"})}, {}, "drop the extension"),
+        ({}, {"refused_settings": frozenset({"temp_file_limit"})}, {}, "SET ON PARAMETER temp_file_limit"),
+        ({}, {}, {"superuser_made": ("event trigger noted",)}, "let the login of the DSN be a superuser"),
+    ],
+)
+def test_what_such_a_login_may_not_do_is_an_error_before_anything_begins(
+    server: dict[str, Any], target_facts: dict[str, Any], source_facts: dict[str, Any], remedy: str
+) -> None:
+    found = preflight(
+        source(
+            table(forced_row_security=True, unlogged=True), large_objects=1, role_names=("rice_owner",), **source_facts
+        ),
+        target(server=replace(MANAGED, **server), **target_facts),
+    )
+    [error] = [one for one in found.problems if one.severity is Severity.ERROR]
+    assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("server", "facts", "remedy"),
+    [
+        ({"reads_verifiers": False}, {}, "pg_read_all_data"),
+        ({"lets_keep_triggers": False}, {}, "WITH GRANT OPTION"),
+        ({"bypasses_row_security": False}, {}, "BYPASSRLS"),
+        ({}, {"unjoined_owners": ("rice_owner",)}, 'GRANT "rice_owner" TO'),
+    ],
+)
+def test_what_the_platform_s_administrator_lacks_where_it_is_no_superuser_is_an_error(
+    server: dict[str, Any], facts: dict[str, Any], remedy: str
+) -> None:
+    found = preflight(source(table(), server=replace(MANAGED, **server), **facts), target(server=MANAGED))
+    [error] = [one for one in found.problems if one.severity is Severity.ERROR]
+    assert remedy in error.remedy
 
 
 def test_a_target_that_cannot_connect_back_makes_it_offline() -> None:
