@@ -140,12 +140,6 @@ def _without_superuser(source: SourceFacts, target: TargetFacts) -> Iterator[Pro
             consequence="what uses it cannot be made",
             remedy="let it be a superuser meanwhile, or drop the extension on the source if it is not needed",
         )
-    if not target.server.replication:
-        yield _error(
-            "the login of the DSN may not replicate",
-            consequence="the way back could not be kept open",
-            remedy="ALTER ROLE the login of the DSN REPLICATION",
-        )
 
 
 def database_problems(source: SourceFacts, target: TargetFacts) -> Iterator[Problem]:
@@ -288,6 +282,12 @@ def streaming_problems(source: SourceFacts, target: TargetFacts, *, unreachable:
             "the login may not create subscriptions on the target",
             consequence=offline,
             remedy="GRANT pg_create_subscription TO the login of the DSN; before version 16 it must be a superuser",
+        )
+    if not (target.server.superuser or target.server.replication):
+        yield _warning(
+            "the login may not replicate on the target, which the way back needs",
+            consequence=offline,
+            remedy="ALTER ROLE the login of the DSN REPLICATION",
         )
     if unreachable is not None:
         yield _warning(

@@ -55,7 +55,7 @@ def _to_know(target: TargetFacts) -> Iterator[Problem]:
         yield Problem(
             severity=Severity.WARNING,
             what="the login may not replicate",
-            consequence="the way back could not be kept open, and nothing begins",
+            consequence="the migration is done offline: stop, copy, verify, switch",
             remedy="ALTER ROLE the login of the DSN REPLICATION",
         )
     if target.locale.encoding != ENCODING:

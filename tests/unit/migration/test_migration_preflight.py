@@ -221,7 +221,6 @@ def test_a_target_whose_login_is_no_superuser_is_no_problem_with_these_rights() 
         ({"bypasses_row_security": False}, {}, {}, "BYPASSRLS"),
         ({"reads_large_objects": False}, {}, {}, "pg_read_all_data"),
         ({"keeps_triggers": False}, {}, {}, "SET ON PARAMETER session_replication_role"),
-        ({"replication": False}, {}, {}, "REPLICATION"),
         ({"roles": frozenset({"rice_owner"})}, {}, {}, 'GRANT "rice_owner" TO'),
         ({}, {"refused_extensions": frozenset({"postgis"})}, {}, "drop the extension"),
         ({}, {"refused_settings": frozenset({"temp_file_limit"})}, {}, "SET ON PARAMETER temp_file_limit"),
@@ -256,6 +255,11 @@ def test_what_the_platform_s_administrator_lacks_where_it_is_no_superuser_is_an_
     found = preflight(source(table(), server=replace(MANAGED, **server), **facts), target(server=MANAGED))
     [error] = [one for one in found.problems if one.severity is Severity.ERROR]
     assert remedy in error.remedy
+
+
+def test_a_target_whose_login_may_not_replicate_makes_it_offline() -> None:
+    found = preflight(source(table()), target(server=replace(MANAGED, replication=False)))
+    assert (found.mode, found.refused) == (Mode.OFFLINE, False)
 
 
 def test_a_target_that_cannot_connect_back_makes_it_offline() -> None:
