@@ -1,8 +1,9 @@
 """Tryton on a tenant's own database: the migration role makes the tables, the application's role serves them."""
 
+import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,16 @@ from psycopg.errors import InsufficientPrivilege
 from examples.tryton_client import TrytonClient, TrytonRefused
 from provisioner.catalogue import load_catalogue
 from provisioner.datastore.credentials import Secret
+from provisioner.datastore.dump_programs import find_tools
+from provisioner.migration.postgres_sides import Clients, Side, service_file
+from provisioner.migration.postgres_sides import session as sides_session
+from provisioner.migration.postgres_streams import SOURCE, TARGET
+from provisioner.migration.slice_classifying import SliceRequest
+from provisioner.migration.slice_copying import SliceWork, copy_slice
+from provisioner.migration.slice_planning import SliceSides, plan_slice
+from provisioner.migration.slice_survey import survey_slice
+from provisioner.migration.slice_verification import verify_rows
+from provisioner.naming import member_names, slice_uid
 from provisioner.plan.resources import RoleKind
 from tests.conftest import Servers
 from tests.data_stores import Tenant, make_data_store, new_tenant, postgres_of, session
@@ -217,6 +228,67 @@ def test_a_layer_that_the_process_cannot_make_is_refused_with_its_bounds(
         return
     with pytest.raises(TrytonRefused, match=r"5\.0 to 25\.0 µm"):
         client.call("model.sale.line.create", [line], {}, session=login)
+
+
+def test_a_member_s_slice_holds_its_company_and_nobody_else_s(
+    installed: Installation, client: TrytonClient, sale: int, tmp_path: Path
+) -> None:
+    login = client.login("admin", PASSWORD)
+    (other,) = client.call("model.sale.sale.read", [sale], ["company", "currency"], {}, session=login)
+    own, guest = client.call("model.party.party.create", [{"name": "회원사 020"}, {"name": "손님"}], {}, session=login)
+    made = {"party": own, "currency": other["currency"]}
+    (company,) = client.call("model.company.company.create", [made], {}, session=login)
+    user = client.call("model.res.user.search", [["login", "=", "admin"]], 0, 1, None, {}, session=login)
+    client.call("model.res.user.write", user, {"companies": [["add", [company]]]}, {}, session=login)
+    wanted = {"company": company, "party": guest, "currency": other["currency"]}
+    client.call("model.sale.sale.create", [wanted], {"company": company}, session=login)
+    names, source = installed.tenant.names, side_of(installed.servers, installed.database)
+    request = SliceRequest(
+        member="m-020",
+        key=str(company),
+        schema=member_names("m-020", database=names.database).schema,
+        member_column=MEMBER_COLUMN,
+        maps={one.name: one.data_map for one in SOLUTIONS if one.data_map},
+    )
+    sides = SliceSides(source="here", target="there", source_bucket="ours", target_bucket="theirs")
+    with sides_session(source) as connection:
+        plan = plan_slice("m-020-out", facts=survey_slice(connection), request=request, sides=sides)
+        connection.execute("CREATE DATABASE member_020 TEMPLATE template0")
+    target = replace(source, database="member_020")
+    tools = find_tools(server_version=15, search_path=os.environ["PATH"])
+
+    with service_file({SOURCE: source, TARGET: target}, folder=tmp_path / "services") as services:
+        work = SliceWork(
+            plan=plan,
+            uid=slice_uid(names.uid, member="m-020"),
+            source=source,
+            target=target,
+            clients=Clients(tools=tools, service_file=services, environment={}),
+            folder=services.parent,
+            say=print,
+        )
+        copy_slice(work)
+
+    assert plan.refused == ()
+    assert verify_rows(plan, source=source, target=target).differences == ()
+    with sides_session(target) as copied:
+        assert copied.execute("SELECT id FROM public.company_company").fetchall() == [(company,)]
+        assert copied.execute("SELECT DISTINCT company FROM public.sale_sale").fetchall() == [(company,)]
+        parties = {name for (name,) in copied.execute("SELECT name FROM public.party_party").fetchall()}
+    assert {"회원사 020", "손님"} <= parties
+    assert "고객" not in parties, "whom another member alone sells to"
+
+
+def side_of(servers: Servers, database: str) -> Side:
+    """The administrator's way to a database."""
+    return Side(
+        host=servers.host,
+        port=servers.postgres_port,
+        user=servers.postgres_user,
+        database=database,
+        password=Secret(servers.postgres_password_file.read_text().strip()),
+        extra=(("sslmode", "require"),),
+    )
 
 
 def test_the_web_client_is_served(client: TrytonClient) -> None:

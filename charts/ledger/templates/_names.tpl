@@ -86,7 +86,7 @@ seccompProfile:
       - key: {{ $key }}
         path: {{ $path }}
       {{- end }}
-    name: {{ .solution }}-module
+    name: {{ .solution }}-module-{{ trunc 10 .module.digest }}
   name: {{ .solution }}-module
 {{- end }}
 {{- end }}
