@@ -19,8 +19,10 @@ import yaml
 from member_files import tables
 
 from cli.main import run
+from tests.conftest import Servers
 from tests.integration.conftest import Between
-from tests.integration.migration_commands.conftest import World, world_between
+from tests.integration.migration_commands.conftest import World, environment_of, world_between
+from tests.postgres_servers import PostgresServer, as_user
 from tests.unit.catalogue.test_catalogue_loading import chart
 
 NAME, MEMBER, OTHER = "m-7-out", "m-7", "m-8"
@@ -188,6 +190,22 @@ class SliceWorld(World):
 def sharing(between: Between, tmp_path: Path) -> Iterator[SliceWorld]:
     """Members share tables."""
     with _slice_world(between, tmp_path, layout="column", tables=SHARED_TABLES) as world:
+        yield world
+
+
+@pytest.fixture
+def sharing_to_managed(
+    source_postgres: PostgresServer, newer_postgres: PostgresServer, source_objects: Servers, tmp_path: Path
+) -> Iterator[SliceWorld]:
+    """Members share tables, and the member's own server is of version 18; its login owns the database, no more."""
+    between = Between(source=source_postgres, target=newer_postgres, objects=source_objects)
+    with _slice_world(between, tmp_path, layout="column", tables=SHARED_TABLES) as world:
+        login = f"{world.target.database}_member"
+        newer_postgres.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'member-secret'")
+        newer_postgres.execute(f"ALTER DATABASE {world.target.database} OWNER TO {login}")
+        known = environment_of(source_postgres, as_user(world.target, login, "member-secret"), key=world.bucket.key)
+        path = {"PATH": f"{newer_postgres.programs}{os.pathsep}{os.environ['PATH']}"}
+        world.environment |= {"TARGET_DSN": known["TARGET_DSN"], **path}
         yield world
 
 

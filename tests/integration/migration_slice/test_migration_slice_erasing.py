@@ -157,3 +157,18 @@ def test_where_each_member_has_a_schema_its_rows_go_and_the_schema_stays(apart: 
         'SELECT (SELECT count(*) FROM member_m_7.lots), (SELECT count(*) FROM member_m_7."lot notes")'
     ) == [(0, 0)]
     assert apart.on_source("SELECT (SELECT count(*) FROM member_m_8.lots), (SELECT count(*) FROM cities)") == [(50, 9)]
+
+
+def test_a_slice_goes_to_a_newer_server_of_the_member_s_own_whose_login_has_no_further_right(
+    sharing_to_managed: SliceWorld,
+) -> None:
+    world = sharing_to_managed
+    others = world.on_source(OTHERS)
+    world.ok("start")
+    assert "leak test: no row of anybody else" in world.ok("verify")
+    world.ok("finalise", "--yes")
+    world.ok("erase", *ERASE)
+    assert world.on_source(OTHERS) == others
+    assert world.on_target("SELECT count(*), min(firm), max(firm) FROM bookings") == [(100, 7, 7)]
+    assert world.on_source(OWN) == [(0,)]
+    assert world.json("migrate", "report", NAME)[1]["erasure"]["proof"] == proof_of(world)
