@@ -111,14 +111,7 @@ def copy_database(work: CopyWork, snapshot: HeldSnapshot, *, route: Route = Rout
         _make_things(work, archive, owned=owned)
         copy_tables(work, snapshot, route=route)
         with session(work.target) as target:
-            copy_large_objects(
-                source,
-                target,
-                clients=work.clients,
-                snapshot=snapshot.name,
-                running=Running(),
-                kept=work.administrators,
-            )
+            carry_large_objects(work, source, target, snapshot=snapshot)
             restoring = AS_OWN if work.administrators else EVERYTHING
             restore_after_rows(work.clients, archive, jobs=work.bounded_streams, restoring=restoring)
             give_to_owners(target, [one for one in owned if one.type in LATER])
@@ -160,6 +153,18 @@ def copy_tables(work: CopyWork, snapshot: HeldSnapshot, *, route: Route, again: 
             for future in started:
                 future.cancel()
     work.report(meter.progress(now=time.monotonic()))
+
+
+def carry_large_objects(work: CopyWork, source: Connection, target: Connection, *, snapshot: HeldSnapshot) -> None:
+    """Make the target's large objects those of ``snapshot``, in which ``source`` is. Idempotent."""
+    copy_large_objects(
+        source,
+        target,
+        clients=work.clients,
+        snapshot=snapshot.name,
+        running=Running(),
+        kept=work.administrators,
+    )
 
 
 def enable_firing_triggers(target: Connection, facts: SourceFacts) -> None:

@@ -29,7 +29,13 @@ from provisioner.errors import NotFound
 from provisioner.migration.postgres_ahead import compare_ahead
 from provisioner.migration.postgres_catalogue import Catalogue, require_unchanged
 from provisioner.migration.postgres_changes import read_touched
-from provisioner.migration.postgres_copying import CopyWork, copy_database, copy_tables, enable_firing_triggers
+from provisioner.migration.postgres_copying import (
+    CopyWork,
+    carry_large_objects,
+    copy_database,
+    copy_tables,
+    enable_firing_triggers,
+)
 from provisioner.migration.postgres_facts import TableFacts
 from provisioner.migration.postgres_fence import Fence, allow_logins, close_fence, lift_fence, plan_fence
 from provisioner.migration.postgres_following import (
@@ -41,7 +47,6 @@ from provisioner.migration.postgres_following import (
     unpublish,
     unsubscribe,
 )
-from provisioner.migration.postgres_large_objects import copy_large_objects
 from provisioner.migration.postgres_preflight import Route
 from provisioner.migration.postgres_relay import Relay, make_relay_role
 from provisioner.migration.postgres_report import VerificationReport, Verified, require_verified
@@ -49,7 +54,6 @@ from provisioner.migration.postgres_role_moves import make_roles, read_roles, se
 from provisioner.migration.postgres_sequences import read_positions, read_views, refresh_views, set_positions
 from provisioner.migration.postgres_sides import Side, session
 from provisioner.migration.postgres_snapshot import begin_in, drop_slot, plain_snapshot
-from provisioner.migration.postgres_streams import Running
 from provisioner.migration.postgres_survey import read_role_names
 from provisioner.migration.postgres_target import claimed_by, release_target
 from provisioner.migration.postgres_verification import Comparison, at_hand, verify_changed, verify_everything
@@ -248,14 +252,7 @@ def carry_tables(work: CopyWork, source: Connection, target: Connection) -> None
         with plain_snapshot(work.source) as snapshot, session(work.source) as reader:
             begin_in(reader, snapshot)
             copy_tables(work, snapshot, route=Route.FENCED, again=True)
-            copy_large_objects(
-                reader,
-                target,
-                clients=work.clients,
-                snapshot=snapshot.name,
-                running=Running(),
-                kept=work.administrators,
-            )
+            carry_large_objects(work, reader, target, snapshot=snapshot)
 
 
 def carry_rest(work: CopyWork, source: Connection, target: Connection) -> None:
