@@ -1,7 +1,7 @@
 """How it looks what moving a member's slice finds, plans and does."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.views import human, json
 from cli.views.migrate import difference_lines, documents, problem_lines
@@ -9,10 +9,13 @@ from provisioner.migration.objects_report import as_document as objects_document
 from provisioner.migration.slice_objects import Share
 from provisioner.migration.slice_planning import as_slice_document
 from provisioner.migration.slice_verification import SliceVerification
-from provisioner.operations.slice_erasing import SliceErased
 from provisioner.operations.slice_looking import SliceLook, SlicePreflight
 from provisioner.operations.slice_moving import HandedOver, SliceCopied
 from provisioner.operations.slice_site import SliceSite
+
+if TYPE_CHECKING:
+    # Not for a pod that copies a slice: its image has none of the engine's libraries.
+    from provisioner.operations.slice_erasing import SliceErased
 
 
 def show_preflight(found: SlicePreflight, *, output: str) -> None:
@@ -99,7 +102,7 @@ def erase_question(site: SliceSite) -> str:
     )
 
 
-def show_erased(found: SliceErased, *, output: str) -> None:
+def show_erased(found: "SliceErased", *, output: str) -> None:
     """The proof."""
     if output == "json":
         content = {"migration": found.migration, "cooperative": found.cooperative, "member": found.member}

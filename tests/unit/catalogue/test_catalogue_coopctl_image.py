@@ -19,6 +19,8 @@ import boto3, psycopg
 import cli.main, cli.commands.migrate, cli.commands.migrate_site, cli.views.migrate, cli.views.telling, cli.failures
 import provisioner.operations.migrating, provisioner.operations.migration_site
 import provisioner.operations.migration_in_platform
+import cli.commands.migrate_slice, cli.wiring, cli.views.migrate_slice
+import provisioner.operations.slice_moving, provisioner.operations.slice_site
 boto3.Session().client("s3", endpoint_url="http://127.0.0.1:9", region_name="x",
                        aws_access_key_id="x", aws_secret_access_key="x")
 known = packages_distributions()
