@@ -10,7 +10,8 @@ administrator before the Job begins. What is left is reading, for which no super
 - CONNECT is given on this database alone, so that no other tenant's opens.
 
 The password is good until a limit, so that one that was forgotten opens nothing; and whoever has done his work with it
-changes it to one that nobody knows, which every role may for itself (PostgreSQL manual, "ALTER ROLE").
+changes it to one that nobody knows, which every role may for itself (PostgreSQL manual, "ALTER ROLE"); before version 16
+every role that does not replicate.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from provisioner.datastore.postgres_roles import scram_verifier
 from provisioner.errors import UsageError
 
 READ_ALL_SINCE = 140000
+REPLICATING_CHANGES_OWN_SINCE = 160000
 CONNECTIONS = 16
 _UNTIL = "SELECT rolvaliduntil FROM pg_roles WHERE rolname = %(name)s"
 
@@ -72,7 +74,13 @@ def renew_job_login(connection: Connection, name: str, *, until: datetime) -> No
 
 
 def forget_own_password(connection: Connection) -> None:
-    """Give the connection's own login a password that nobody knows: it opens nothing from now on."""
+    """Give the connection's own login a password that nobody knows: it opens nothing from now on.
+
+    Nothing is done where a login that replicates may not change its password.
+    """
+    replicates = scalar(connection, "SELECT rolreplication FROM pg_roles WHERE rolname = current_user")
+    if replicates and connection.info.server_version < REPLICATING_CHANGES_OWN_SINCE:
+        return
     verifier = scram_verifier(connection, connection.info.user, generate_password())
     connection.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(sql.Literal(verifier)))
 

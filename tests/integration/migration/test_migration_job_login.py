@@ -54,6 +54,8 @@ def test_who_may_makes_one_that_reads_and_holds_a_snapshot(administrator: Side, 
     newer_postgres.execute(
         "CREATE TABLE theirs (id int); INSERT INTO theirs VALUES (1)", database=administrator.database
     )
+    moved = f"{administrator.database}_app"
+    newer_postgres.execute(f"CREATE ROLE {moved} LOGIN PASSWORD 'app-secret'")
     password = generate_password()
     make(administrator, password=password)
 
@@ -66,7 +68,7 @@ def test_who_may_makes_one_that_reads_and_holds_a_snapshot(administrator: Side, 
         found = read_job_login(connection, LOGIN)
         assert found is not None
         assert found.until == UNTIL
-        [role] = read_roles(connection, [administrator.user]).roles
+        [role] = read_roles(connection, [moved]).roles
         assert role.verifier is not None
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("INSERT INTO public.theirs VALUES (2)")
