@@ -10,8 +10,8 @@ administrator before the Job begins. What is left is reading, for which no super
 - CONNECT is given on this database alone, so that no other tenant's opens.
 
 The password is good until a limit, so that one that was forgotten opens nothing; and whoever has done his work with it
-changes it to one that nobody knows, which every role may for itself (PostgreSQL manual, "ALTER ROLE"); before version 16
-every role that does not replicate.
+changes it to one that nobody knows, which every role may for itself (PostgreSQL manual, "ALTER ROLE"); before version
+16 every role that does not replicate.
 """
 
 from dataclasses import dataclass
