@@ -5,9 +5,9 @@ Made here, by the administrator, before the Job begins. The pod's login reads on
 can make one; a member's slice is not followed. Of the platform's S3 the pod has the applications' access key, which
 opens their one bucket.
 
-A pod that has done its work changes its password to one that nobody knows, where the server lets it. The login ends with
-whatever ends the migration's copy: `end_in_platform` before a cutover, or with an abort; and by its limit, which the
-same command moves on.
+A pod that has done its work changes its password to one that nobody knows, where the server lets it. The login ends
+with whatever ends the migration's copy: `end_in_platform` before a cutover, or with an abort; and by its limit, which
+the same command moves on.
 """
 
 from collections.abc import Callable
