@@ -20,7 +20,7 @@ _WRITERS = ", ".join(f"pg_catalog.{name}({', '.join(arguments)})" for name, *arg
 # In each cooperative's database: readers only read.
 CLOSE_LARGE_OBJECTS = f"REVOKE EXECUTE ON FUNCTION {_WRITERS} FROM PUBLIC"
 _CLOSES = "SELECT pg_has_role(proowner, 'USAGE') FROM pg_proc WHERE oid = 'pg_catalog.lo_create(oid)'::regprocedure"
-_LET_IN = "SELECT has_database_privilege(%(maintenance)s, 'CONNECT')"
+_LET_IN = "SELECT has_database_privilege(oid, 'CONNECT') FROM pg_database WHERE datname = %(maintenance)s"
 
 
 def left_to_superuser(connection: Connection) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ from provisioner.migration.postgres_streams import Running, run_stream
 from provisioner.migration.postgres_target import claim_target
 from provisioner.naming import CooperativeUid
 
+DATABASE_OWNER = "pg_database_owner"
 LOOK_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
@@ -84,12 +85,15 @@ class CopyWork:
 
     @property
     def administrators(self) -> frozenset[str]:
-        """Who owns at the target what administrators own at the source, and these; nobody where it is a superuser."""
+        """Who owns at the target what administrators own at the source, and these; nobody where it is a superuser.
+
+        The schema public belongs to who owns the database, from version 15 on by a role that says so.
+        """
         if self.outbound is not None:
             return self.outbound
         if self.target_facts.server.superuser:
             return frozenset()
-        return frozenset({*self.source_facts.administrators, self.target.user})
+        return frozenset({*self.source_facts.administrators, self.target.user, DATABASE_OWNER})
 
 
 def copy_database(work: CopyWork, snapshot: HeldSnapshot, *, route: Route = Route.STREAM) -> None:

@@ -21,6 +21,7 @@ from psycopg import sql
 
 from provisioner.datastore.postgres_connection import Connection, rows, scalar
 from provisioner.migration.postgres_schema import Restoring, described, kept_entries
+from provisioner.naming import is_replication_name
 
 # The types of pg_identify_object that have an owner of their own -> what ALTER calls them.
 _WORDS: Final = MappingProxyType(
@@ -54,6 +55,7 @@ _OWNED = """
     CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) o
     WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND s.refclassid = 'pg_authid'::regclass AND s.deptype = 'o' AND o.type = ANY (%(types)s)
+      AND (o.schema IS NULL OR o.schema !~ '^pg_')
       AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = s.classid AND x.objid = s.objid AND x.deptype = 'e')
       AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_depend x ON x.classid = s.classid AND x.objid = c.oid
                       WHERE s.classid = 'pg_class'::regclass AND c.oid = s.objid AND c.relkind = 'S'
@@ -78,12 +80,12 @@ class Owned:
 
 
 def read_owned(connection: Connection, *, administrators: Collection[str]) -> tuple[Owned, ...]:
-    """What is to be given away, schemas first; nothing of ``administrators``."""
+    """What is to be given away, schemas first; nothing of ``administrators``, nor of the migration itself."""
     found = rows(connection, _OWNED, {"types": list(_WORDS)})
     return tuple(
         Owned(type=kind, schema=schema, identity=identity, owner=owner)
         for kind, schema, identity, owner in found
-        if owner not in administrators
+        if owner not in administrators and not is_replication_name(identity)
     )
 
 
@@ -91,7 +93,8 @@ def give_to_owners(connection: Connection, owned: Iterable[Owned]) -> None:
     """Give each thing to its owner, in one transaction. Raises NotPermitted if the login may not become an owner."""
     wanted = tuple(owned)
     database = str(scalar(connection, "SELECT quote_ident(current_database())"))
-    with connection.transaction(), _may_create(connection, "DATABASE", {(database, one.owner) for one in wanted}):
+    on_database = {(database, one.owner) for one in wanted if not _creates_in_database(connection, one.owner)}
+    with connection.transaction(), _may_create(connection, "DATABASE", on_database):
         for one in wanted:
             if one.type == "schema":
                 _give(connection, one)
@@ -105,12 +108,12 @@ def give_to_owners(connection: Connection, owned: Iterable[Owned]) -> None:
 def _may_create(connection: Connection, kind: str, where: Collection[tuple[str, str]]) -> Iterator[None]:
     """Let roles create in schemas, or in the database (quoted as SQL needs it), while the block runs."""
     for place, role in where:
-        grant = sql.SQL("GRANT CREATE ON {} TO {}")
-        connection.execute(grant.format(sql.SQL(f"{kind} {place}"), sql.Identifier(role)))
+        grant = sql.SQL("GRANT CREATE ON {} {} TO {}")
+        connection.execute(grant.format(sql.SQL(kind), sql.SQL(place), sql.Identifier(role)))
     yield
     for place, role in where:
-        revoke = sql.SQL("REVOKE CREATE ON {} FROM {}")
-        connection.execute(revoke.format(sql.SQL(f"{kind} {place}"), sql.Identifier(role)))
+        revoke = sql.SQL("REVOKE CREATE ON {} {} FROM {}")
+        connection.execute(revoke.format(sql.SQL(kind), sql.SQL(place), sql.Identifier(role)))
 
 
 def rights_alone(*, administrators: Collection[str]) -> Restoring:
@@ -125,8 +128,11 @@ def _things(lines: Sequence[str]) -> Iterator[str]:
 def _rights(lines: Sequence[str], *, administrators: Collection[str]) -> Iterator[str]:
     for line in lines:
         typed = described(line)
-        whose = typed.split()[-1] if typed.split() else ""
-        if typed.startswith(_RIGHTS) and not (typed.startswith("DEFAULT ACL ") and whose in administrators):
+        of_administrator = typed.startswith("DEFAULT ACL ") and typed.rstrip().endswith(
+            tuple(f" {one}" for one in administrators)
+        )
+        # Rights on what PostgreSQL itself brings are a superuser's to give.
+        if typed.startswith(_RIGHTS) and not of_administrator and not typed.startswith("ACL pg_catalog "):
             yield line
 
 
@@ -135,14 +141,21 @@ AS_OWN: Final = Restoring(kept=_things, options=("--no-owner",))
 
 
 def _guests(connection: Connection, wanted: Sequence[Owned]) -> set[tuple[str, str]]:
-    """Who must create in a schema that is not his own."""
-    owners: dict[str, str] = dict(
-        rows(connection, "SELECT quote_ident(nspname), pg_get_userbyid(nspowner)::text FROM pg_namespace")
-    )
-    return {(one.schema, one.owner) for one in wanted if one.schema is not None and owners[one.schema] != one.owner}
+    """Who must create in a schema, and may not; a right that somebody has is not taken away afterwards."""
+    query = "SELECT has_schema_privilege(%(role)s, %(schema)s::regnamespace, 'CREATE')"
+    return {
+        (schema, role)
+        for schema, role in {(one.schema, one.owner) for one in wanted if one.schema is not None}
+        if not scalar(connection, query, {"role": role, "schema": schema})
+    }
+
+
+def _creates_in_database(connection: Connection, role: str) -> bool:
+    query = "SELECT has_database_privilege(%(role)s, current_database(), 'CREATE')"
+    return bool(scalar(connection, query, {"role": role}))
 
 
 def _give(connection: Connection, one: Owned) -> None:
     # The source's server has written the identity, quoted as it must be.
-    statement = f"ALTER {_WORDS[one.type]} {one.identity} OWNER TO {{}}"
-    connection.execute(sql.SQL(statement).format(sql.Identifier(one.owner)))
+    kind, identity = sql.SQL(_WORDS[one.type]), sql.SQL(one.identity)
+    connection.execute(sql.SQL("ALTER {} {} OWNER TO {}").format(kind, identity, sql.Identifier(one.owner)))

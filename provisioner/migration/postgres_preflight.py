@@ -90,7 +90,7 @@ def preflight(
         *obstacles,
         *(slot_problems(source) if mode is Mode.ONLINE else ()),
         *_route_problems(source, target, routes),
-        *_firing_problems(target, routes),
+        *(_firing_problems(target, routes) if mode is Mode.ONLINE else ()),
     )
     ordered = sorted(problems, key=lambda problem: (problem.severity is not Severity.ERROR, problem.what))
     return Preflight(
@@ -161,7 +161,7 @@ def _fenced(table: TableFacts, *, why: str) -> TableRoute:
 
 
 def _firing_problems(target: TargetFacts, routes: tuple[TableRoute, ...]) -> Iterator[Problem]:
-    """Tables that are copied when triggers and foreign keys are there already."""
+    """Tables that are copied when triggers and foreign keys are there already; offline they come before these."""
     fenced = [str(route.table) for route in routes if route.route is Route.FENCED]
     if fenced and not (target.server.superuser or target.server.keeps_triggers):
         yield Problem(

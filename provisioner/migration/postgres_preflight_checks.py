@@ -96,14 +96,14 @@ def _from_without_superuser(source: SourceFacts) -> Iterator[Problem]:
         yield _error(
             "the Platform's admin user may not read the verifiers of passwords",
             consequence="the applications could not log in at the target",
-            remedy="GRANT pg_read_all_data TO the Platform's admin user",
+            remedy="GRANT pg_read_all_data TO the Platform's admin user; before version 14 it must be a superuser",
         )
     if not (source.server.lets_keep_triggers and source.server.bypasses_row_security):
         yield _error(
             "the Platform's admin user may not let anybody bring rows back",
             consequence="there would be no way back: triggers would do their work twice, policies hide rows",
             remedy="ALTER ROLE the Platform's admin user BYPASSRLS; GRANT SET ON PARAMETER session_replication_role TO"
-            " the Platform's admin user WITH GRANT OPTION",
+            " the Platform's admin user WITH GRANT OPTION; before version 15 it must be a superuser",
         )
     for owner in source.unjoined_owners:
         yield _error(

@@ -1,4 +1,4 @@
-"""Reads what a migration depends on from both servers, and changes nothing.
+"""Reads what a migration depends on from both servers; what is tried at the target is taken back.
 
 Every query names pg_catalog alone and runs no code of the tenant; what belongs to an extension comes with it.
 """
@@ -104,7 +104,8 @@ _UNJOINED = f"""
 """  # noqa: S608 - constants of this package
 _ADMINISTRATORS = """
     SELECT rolname::text FROM pg_roles
-    WHERE rolsuper OR oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) ORDER BY 1
+    WHERE rolsuper OR rolname = current_user
+       OR oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) ORDER BY 1
 """
 _SUPERUSER_MADE = f"""
     SELECT o.type || ' ' || o.identity FROM (
@@ -127,9 +128,9 @@ _SUPERUSER_MADE = f"""
     ORDER BY 1
 """  # noqa: S608 - a constant
 _SUPERUSER_SETTINGS = """
-    SELECT DISTINCT g.name FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) one
-    JOIN pg_settings g ON g.name = split_part(one, '=', 1) LEFT JOIN pg_roles r ON r.oid = s.setrole
-    WHERE g.context = 'superuser' AND (s.setrole = 0 OR NOT r.rolsuper)
+    SELECT DISTINCT split_part(one, '=', 1) FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) one
+    LEFT JOIN pg_settings g ON g.name = split_part(one, '=', 1) LEFT JOIN pg_roles r ON r.oid = s.setrole
+    WHERE coalesce(g.context, 'superuser') = 'superuser' AND (s.setrole = 0 OR NOT r.rolsuper)
       AND (s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
            OR (s.setdatabase = 0 AND r.rolname = ANY (%(names)s)))
     ORDER BY 1
@@ -209,7 +210,9 @@ def survey_target(connection: Connection, *, source: SourceFacts | None = None) 
         subscriptions=_subscriptions(connection),
         creates_roles=creates_roles,
         administered=frozenset(_names(connection, _ADMINISTERED, {"every": every})),
-        refused_extensions=frozenset(_refused(connection, source.extensions) if source else ()),
+        refused_extensions=frozenset(
+            _refused(connection, source.extensions) if source and not server.superuser else ()
+        ),
         refused_settings=frozenset(
             name for name in (source.superuser_settings if source else ()) if not _may_set(connection, name)
         ),
@@ -232,7 +235,8 @@ def _refused(connection: Connection, extensions: Iterable[str]) -> Iterator[str]
         except psycopg.errors.InsufficientPrivilege:
             yield name
         except psycopg.Error:
-            continue
+            if connection.closed:
+                raise
 
 
 def survey_server(connection: Connection) -> ServerFacts:

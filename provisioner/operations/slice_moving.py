@@ -121,8 +121,11 @@ def verify_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report
 def finalise_slice(site: SliceSite, *, now: Callable[[], datetime], report: Report) -> HandedOver:
     """Hand the slice over, if a verification finds nothing.
 
-    Raises VerificationFailed if it finds something, and what `verify_slice` raises.
+    A Job in the platform is ended first. Raises VerificationFailed if it finds something, and what `verify_slice` and
+    `end_in_platform` raise.
     """
+    require_open(site.moving)
+    end_in_platform(site.moving, say=lambda text: report(Told(text=text)))
     with _reopened(site, now=now, report=report) as run:
         before = inventory(chains(site.moving.source_bucket))
         found = _verified(run, now=now)
@@ -131,7 +134,6 @@ def finalise_slice(site: SliceSite, *, now: Callable[[], datetime], report: Repo
             result.update(_handed_over(run.plan, found, objects=before))
         with run.step(Phase.FINALISE, RELEASE), session(site.moving.target) as target:
             release_target(target)
-        end_in_platform(site.moving, say=run.say)
         run.written.end(RunEnding.FINALISED, {"member": site.request.member})
         return HandedOver(verification=found, erasable=now() + site.moving.migration.keep_source)
 

@@ -72,6 +72,8 @@ CREATE UNLOGGED TABLE scratch (id int PRIMARY KEY, x text);
 CREATE TABLE wide (id int PRIMARY KEY, body text);
 CREATE TABLE left_open (id int PRIMARY KEY, x int); ALTER TABLE left_open ADD CHECK (x > 0) NOT VALID;
 CREATE TABLE no_columns_of_note ();
+CREATE TABLE "br{{0}}ace %s" (id int PRIMARY KEY);
+CREATE STATISTICS lots_both ON grade, grams FROM lots;
 CREATE SEQUENCE batches.free START 5 INCREMENT 5 CYCLE MAXVALUE 500;
 CREATE VIEW high_lots AS SELECT id, code FROM lots WHERE grade = 'high';
 CREATE MATERIALIZED VIEW inner_sums AS SELECT grade, count(*) AS lots FROM lots GROUP BY grade;

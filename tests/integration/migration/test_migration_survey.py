@@ -23,7 +23,7 @@ def _table(facts: SourceFacts, name: str, schema: str = "public") -> TableFacts:
 
 def test_every_table_that_holds_rows_itself_is_found_once(facts: SourceFacts) -> None:
     names = [str(table.name) for table in facts.tables]
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 21
     assert '"별도 스키마"."주문 ""표"""' in names
     assert '"public"."measures_2016_rest"' in names
     assert '"public"."measures_2016"' not in names, "a partitioned table holds no row"
@@ -83,6 +83,20 @@ def test_event_triggers_are_found_but_the_one_that_secures_the_rows_of_members(s
             "CREATE EVENT TRIGGER coopctl_member_rows ON ddl_command_end EXECUTE FUNCTION watch()"
         )
         assert survey_source(connection).event_triggers == ("watch",)
+
+
+def test_what_only_a_superuser_could_make_or_set_is_told(source_postgres: PostgresServer) -> None:
+    watched = source_postgres.new_database("watched")
+    source_postgres.execute(f"ALTER DATABASE {watched.database} SET app.tenant = 'x'")
+    source_postgres.execute(f"ALTER DATABASE {watched.database} SET temp_file_limit = '1GB'")
+    source_postgres.execute(f"ALTER DATABASE {watched.database} SET work_mem = '8MB'")
+    with session(watched) as connection:
+        connection.execute("CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$")
+        connection.execute("CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION watch()")
+        found = survey_source(connection)
+    assert found.superuser_settings == ("app.tenant", "temp_file_limit")
+    assert found.superuser_made == ("event trigger watch",)
+    assert watched.user in found.administrators
 
 
 def test_the_target_tells_what_it_offers(target_server: PostgresServer) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from provisioner.engine.state import parse_checkpoint
 from provisioner.operations.own_estate.credentials import IDENTITY, ROLE, is_owed
+from stacks.provider.provider import kinds
 
 Inputs = dict[str, Any]
 OWNER: Inputs = {"kind": "owner", "name": "rice_owner"}
@@ -19,6 +20,10 @@ def owed(*resources: tuple[str, Inputs], rotation: int = 1) -> bool:
         for index, (kind, inputs) in enumerate(resources)
     ]
     return is_owed(parse_checkpoint({"resources": found}), rotation=rotation)
+
+
+def test_its_types_are_the_provider_s() -> None:
+    assert {ROLE, IDENTITY} <= set(kinds())
 
 
 def test_a_stack_that_is_not_there_owes_nothing() -> None:
