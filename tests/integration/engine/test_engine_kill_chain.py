@@ -24,11 +24,12 @@ from tests.integration.engine.killing import (
 )
 from tests.integration.engine.snapshots import names_in_use
 
-pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=600), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.servers, pytest.mark.long(seconds=1200), pytest.mark.timeout(3600)]
 APPLY = ("apply", "--yes", "--events", "--timeout", "0")
 DESTROY = ("destroy", "--yes", "--events")
-# What is done while the process is being killed is not begun again, and so is no place to die at any more.
-LEAST_SHARE = 0.7
+# What is done while the process is being killed is not begun again, and so is no place to die at any more: of an apply
+# some of eight at a time, of a destroy, where each takes but a moment, most.
+LEAST_APPLIED, LEAST_DESTROYED = 0.5, 0.2
 _numbers = itertools.count(1)
 
 
@@ -68,5 +69,5 @@ def test_an_apply_and_a_destroy_that_are_killed_again_and_again_come_through(
     destroyed = killed_on_the_way(walked, *DESTROY, stack=name, what=what)
     require_gone(walked, name, before=before)
 
-    assert len(applied) >= LEAST_SHARE * every, sorted(map(str, applied))
-    assert len(destroyed) >= LEAST_SHARE * every, sorted(map(str, destroyed))
+    assert len(applied) >= LEAST_APPLIED * every, sorted(map(str, applied))
+    assert len(destroyed) >= LEAST_DESTROYED * every, sorted(map(str, destroyed))
