@@ -4,7 +4,7 @@
 2. A snapshot is held on the source; the rows of the slice are picked in it.
 3. Of the schemas that the slice lies in, tables, types, functions and sequences are made at the target: they belong to
    the login there, and nobody else has a right. Roles, rights, views, triggers, rules and policies are the platform's
-   way of running the cooperative, and stay there.
+   way of running the cooperative, and stay there. Of comments those on tables and columns go along.
 4. The rows follow, then keys, checks and indexes. Tables of which no row goes along are taken away again; after that
    come the foreign keys, which the target itself checks. So no row can refer to one that was left.
 5. Sequences stand where they stand at the source.
@@ -42,7 +42,6 @@ JOBS = 2
 # Schemas are made before, with the extensions; foreign keys come last.
 _NOT_RESTORED: Final = (
     "SCHEMA ",
-    "COMMENT - SCHEMA ",
     "EXTENSION ",
     "VIEW ",
     "MATERIALIZED VIEW ",
@@ -63,6 +62,12 @@ _SCHEMAS = """
 _EXTENSIONS = """
     SELECT e.extname::text, n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname <> 'plpgsql' ORDER BY e.oid
+"""
+_COMMENTS = """
+    SELECT n.nspname::text, c.relname::text, a.attname::text, d.description FROM pg_description d
+    JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+    WHERE d.classoid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') ORDER BY 1, 2, 3
 """
 _TABLES = f"""
     SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -94,6 +99,7 @@ def copy_slice(work: SliceWork) -> int:
             restore_after_rows(work.clients, archive, jobs=JOBS, restoring=RESTORING)
             _drop_left(target, work.plan)
             _refer(target, work.plan)
+            _comment(found, target)
             only = set(read_positions(target))
             set_positions(target, read_positions(found.connection, only=only))
         target.execute("ANALYZE")
@@ -127,7 +133,13 @@ def _make_tables(work: SliceWork, found: Picked, target: Connection, *, snapshot
     for name, schema in extensions:
         made = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
         target.execute(made.format(sql.Identifier(name), sql.Identifier(schema)))
-    further = ["--no-privileges", "--no-security-labels", *(f"--schema={quoted(one)}" for one in schemas)]
+    # A comment is an entry of its own, also on what is not restored.
+    further = [
+        "--no-privileges",
+        "--no-security-labels",
+        "--no-comments",
+        *(f"--schema={quoted(one)}" for one in schemas),
+    ]
     archive = dump_schema(work.clients, snapshot=snapshot.name, folder=work.folder, further=further)
     restore_before_rows(work.clients, archive, restoring=RESTORING)
     return archive
@@ -166,3 +178,12 @@ def _refer(target: Connection, plan: SlicePlan) -> None:
         made = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
         named = sql.Identifier(key.on.schema, key.on.name)
         target.execute(made.format(named, sql.Identifier(key.name), sql.SQL(key.definition)))
+
+
+def _comment(found: Picked, target: Connection) -> None:
+    """Say of tables and columns what the source says of them."""
+    for schema, table, column, text in rows(found.connection, _COMMENTS):
+        if TableName(schema=schema, name=table) in found.plan.relations:
+            kind, name = ("TABLE", (schema, table)) if column is None else ("COLUMN", (schema, table, column))
+            said = sql.SQL("COMMENT ON {} {} IS {}")
+            target.execute(said.format(sql.SQL(kind), sql.Identifier(*name), sql.Literal(text)))

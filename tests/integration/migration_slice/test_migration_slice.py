@@ -58,6 +58,8 @@ def test_a_slice_holds_the_member_s_rows_and_what_they_refer_to_and_nothing_else
         (True,)
     ]
     assert sharing.on_target("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == [(8,)]
+    commented = "SELECT obj_description('bookings'::regclass), col_description('bookings'::regclass, 6)"
+    assert sharing.on_target(commented) == [("예약", "what was said")]
     assert sharing.on_target("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
     assert list(sharing.target_bucket.bodies()) == ["scans/m-7/1.png", "scans/m-7/deep/2.png"]
     assert len(sharing.target_bucket.bodies()["scans/m-7/1.png"]) == 2

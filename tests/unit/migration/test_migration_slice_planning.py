@@ -202,7 +202,6 @@ def test_nothing_is_restored_that_is_the_platform_s_way_of_running_the_cooperati
         "221; 2606 16395 FK CONSTRAINT public bookings bookings_firm rice_owner\n",
         "222; 2606 16396 CONSTRAINT public bookings bookings_pkey rice_owner\n",
         "223; 1259 16397 SEQUENCE public VIEW rice_owner\n",
-        '224; 0 0 COMMENT - SCHEMA "member_m_7" rice_owner\n',
     ]
     assert [line.split(";")[0] for line in restored(lines)] == ["", "215", "222", "223"]
 
