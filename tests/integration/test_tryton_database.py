@@ -239,9 +239,13 @@ def test_a_member_s_slice_holds_its_company_and_nobody_else_s(
     made = {"party": own, "currency": other["currency"]}
     (company,) = client.call("model.company.company.create", [made], {}, session=login)
     user = client.call("model.res.user.search", [["login", "=", "admin"]], 0, 1, None, {}, session=login)
-    client.call("model.res.user.write", user, {"companies": [["add", [company]]]}, {}, session=login)
+    works_for = {"companies": [["add", [company]]], "company": company}
+    client.call("model.res.user.write", user, works_for, {}, session=login)
     wanted = {"company": company, "party": guest, "currency": other["currency"]}
     client.call("model.sale.sale.create", [wanted], {"company": company}, session=login)
+    # Who works for several members belongs to one of them, and is no part of another one's slice.
+    leaves = {"company": other["company"], "companies": [["remove", [company]]]}
+    client.call("model.res.user.write", user, leaves, {}, session=login)
     names, source = installed.tenant.names, side_of(installed.servers, installed.database)
     request = SliceRequest(
         member="m-020",
