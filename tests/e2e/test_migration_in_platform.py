@@ -31,7 +31,12 @@ from tests.network_namespace import NetworkNamespace
 from tests.portal_pilots import CHOSEN, copy_pilots
 from tests.running_estate import RunningEstate
 
-pytestmark = [pytest.mark.node, pytest.mark.long(seconds=300), pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.usefixtures("inside"),
+    pytest.mark.long(seconds=300),
+    pytest.mark.timeout(3600),
+]
 Found = TypeVar("Found")
 MIGRATION = f"{COOPERATIVE}-target"
 ROWS = 5000
