@@ -59,10 +59,13 @@ def offer(site: "MigrationSite") -> "Offer":
 
 
 def applied(site: "MigrationSite") -> "Callable[[], Checkpoint | None]":
-    """Reads the state of the cooperative's stack."""
+    """Reads the state of the cooperative's stack each time that it is called; the estate is opened at the first."""
+    from functools import cache
+
     from cli.site import open_site
 
-    return lambda: open_site(site.estate.root, names=()).engine.checkpoint(site.tenant.stack)
+    opened = cache(lambda: open_site(site.estate.root, names=()))
+    return lambda: opened().engine.checkpoint(site.tenant.stack)
 
 
 def catalogue_of(estate: "Estate") -> "Catalogue":
